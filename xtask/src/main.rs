@@ -1,0 +1,2 @@
+//! Every check by one command.
+fn main() {}
