@@ -1,0 +1,97 @@
+//! The vendors' Python SDKs, run by pytest in a virtual environment of their own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    shell::{Run, which},
+    suites,
+    workspace::Workspace,
+};
+
+/// The step: the whole suite.
+pub(crate) fn all(workspace: &Workspace) -> Result<Option<String>> {
+    run(workspace, &[])
+}
+
+/// Builds the programs, sets up Python, runs pytest with `args`.
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Option<String>> {
+    suites::programs(workspace, &["ziggurat", "fake-provider"])?;
+    let python = environment(workspace)?;
+    let pytest = Run::new(python)
+        .args(["-m", "pytest"])
+        .args(args)
+        .dir(&workspace.path("sdk-tests"))
+        // No compiled files in the source tree.
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    suites::with_programs(pytest, workspace).ok()?;
+    Ok(None)
+}
+
+/// The interpreter of an environment that holds exactly `sdk-tests/requirements.txt`. Made anew
+/// when the requirements or the system's interpreter changed; else nothing is asked of the network.
+fn environment(workspace: &Workspace) -> Result<PathBuf> {
+    let requirements = workspace.path("sdk-tests/requirements.txt");
+    let wanted = fs::read_to_string(&requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    let base = interpreter()?;
+    let version = Run::new(&base).args(["--version"]).quiet().output()?;
+    let stamp = format!("{version}{wanted}");
+
+    let dir = workspace.target.join("sdk-venv");
+    let stamp_path = dir.join("stamp");
+    let python = dir.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    if fs::read_to_string(&stamp_path).is_ok_and(|found| found == stamp)
+        && Run::new(&python).args(["-c", "import pytest"]).probe().is_some()
+    {
+        println!("{} is up to date", dir.display());
+        return Ok(python);
+    }
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    make_venv(&base, &dir)?;
+    Run::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
+        .args(["--requirement".as_ref(), requirements.as_os_str()])
+        .ok()?;
+    // Last, so that an installation that was broken off is not taken for a whole one.
+    fs::write(&stamp_path, stamp)?;
+    Ok(python)
+}
+
+fn interpreter() -> Result<PathBuf> {
+    if let Some(found) = which("python3").or_else(|| which("python")) {
+        return Ok(found);
+    }
+    apt_install(&["python3", "python3-venv"]).context("no python3")?;
+    which("python3").context("no python3 in PATH")
+}
+
+fn make_venv(python: &Path, dir: &Path) -> Result<()> {
+    // Debian splits `ensurepip` off: `venv` is there and fails at its last step without it.
+    if Run::new(python).args(["-c", "import ensurepip, venv"]).probe().is_none() {
+        apt_install(&["python3-venv"]).context("python3 has no venv")?;
+    }
+    Run::new(python).args(["-m".as_ref(), "venv".as_ref(), dir.as_os_str()]).ok()
+}
+
+/// Installs Debian packages, when we may: on a machine with `apt-get`, as root.
+fn apt_install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    let root = Run::new("id").args(["-u"]).probe().is_some_and(|id| id.trim() == "0");
+    if !root || which("apt-get").is_none() {
+        bail!("install it first (on Debian: apt-get install {list})");
+    }
+    println!("{list} is missing and this is root on Debian: installing it");
+    Run::new("apt-get").args(["update", "-qq"]).ok()?;
+    Run::new("apt-get")
+        .args(["install", "-qq", "-y", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .ok()
+}
