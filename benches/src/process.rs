@@ -51,6 +51,16 @@ impl Process {
         Ok(kibibytes * 1024)
     }
 
+    /// Files and sockets it has open.
+    ///
+    /// # Errors
+    ///
+    /// When the process is gone.
+    pub fn open_files(&self) -> Result<usize> {
+        let path = format!("/proc/{}/fd", self.child.id());
+        Ok(fs::read_dir(&path).context(path)?.count())
+    }
+
     /// Whether it ended already, and how.
     ///
     /// # Errors
@@ -67,6 +77,15 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// CPU time that this very process used so far.
+///
+/// # Errors
+///
+/// On systems where it cannot be read.
+pub fn own_cpu_time() -> Result<Duration> {
+    os::cpu_time(std::process::id())
 }
 
 /// Puts the calling thread, and the threads it starts, on `core`.

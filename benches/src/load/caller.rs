@@ -239,7 +239,7 @@ mod tests {
         tokio::spawn(async move {
             let (mut connection, _) = listener.accept().await.unwrap();
             let mut buffer = [0; 4096];
-            connection.read(&mut buffer).await.unwrap();
+            assert!(connection.read(&mut buffer).await.unwrap() > 0);
             connection.write_all(&answer).await.unwrap();
         });
         let prompt = Prompt {
