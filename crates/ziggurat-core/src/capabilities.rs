@@ -1,0 +1,61 @@
+//! What a model can do, as data.
+
+use crate::Effort;
+
+/// What a model can do. What is not known is assumed to be possible: the provider has the last word.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Whether `temperature`, `top_p` and `top_k` are taken.
+    pub sampling: bool,
+    /// Whether `temperature` and `top_p` are taken together.
+    pub temperature_with_top_p: bool,
+    /// Whether the last message may be the assistant's, to be continued.
+    pub prefill: bool,
+    /// Whether thinking takes a budget in tokens (Anthropic `enabled`).
+    pub thinking_budget: bool,
+    /// Whether the model decides how much to think (Anthropic `adaptive`).
+    pub thinking_adaptive: bool,
+    /// Whether thinking can be switched off (Anthropic `disabled`).
+    pub thinking_off: bool,
+    /// Whether thinking is switched off by `between_tools` instead.
+    pub thinking_between_tools: bool,
+    /// Whether it is a reasoning model in OpenAI's sense: no sampling, `max_completion_tokens`.
+    pub reasoning_model: bool,
+    /// Whether the model thinks at all.
+    pub reasoning: bool,
+    /// The efforts it takes; empty when nobody knows, then all are sent.
+    pub efforts: Vec<Effort>,
+    /// Whether a tool can be forced.
+    pub forced_tools: bool,
+    /// Whether system messages may stand in the middle.
+    pub mid_system: bool,
+    /// Whether an answer can be bound to a JSON Schema.
+    pub structured_output: bool,
+    /// Whether stop texts are taken.
+    pub stop: bool,
+    /// The most output tokens.
+    pub max_output: Option<u64>,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self {
+            sampling: true,
+            temperature_with_top_p: true,
+            prefill: true,
+            thinking_budget: true,
+            thinking_adaptive: false,
+            thinking_off: true,
+            thinking_between_tools: false,
+            reasoning_model: false,
+            reasoning: true,
+            efforts: Vec::new(),
+            forced_tools: true,
+            mid_system: true,
+            structured_output: true,
+            stop: true,
+            max_output: None,
+        }
+    }
+}

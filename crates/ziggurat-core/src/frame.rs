@@ -1,0 +1,260 @@
+//! Pieces of a stream as they travel through the layers.
+
+use std::fmt;
+use std::ops::{BitOr, BitOrAssign};
+
+use bytes::Bytes;
+
+use crate::{Error, Event, Usage};
+
+/// A run of one or more whole wire events as one slice, with facts about what is in it.
+///
+/// A layer decides on facts. One that needs [`Event`]s calls [`Reply::events`](crate::Reply::events) before the first frame.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    bytes: Bytes,
+    facts: Facts,
+    contents: u16,
+    more: Option<Box<More>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct More {
+    usage: Option<Usage>,
+    error: Option<Error>,
+    events: Option<Vec<Event>>,
+    changed: bool,
+}
+
+impl Frame {
+    /// A frame of these bytes.
+    #[must_use]
+    pub fn new(bytes: Bytes, facts: Facts) -> Self {
+        Self { bytes, facts, contents: 0, more: None }
+    }
+
+    /// A frame that was never on a wire.
+    #[must_use]
+    pub fn of_events(events: Vec<Event>) -> Self {
+        let mut frame = Self::new(Bytes::new(), Facts::NONE);
+        for event in &events {
+            frame.learn(event);
+        }
+        let more = frame.more();
+        more.events = Some(events);
+        more.changed = true;
+        frame
+    }
+
+    /// The bytes as they came. They do not say what the frame says if the events were [changed](Self::is_changed).
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The bytes, taken.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    /// Adds facts.
+    pub fn mark(&mut self, facts: Facts) {
+        self.facts |= facts;
+    }
+
+    /// How many of the events carry content.
+    #[must_use]
+    pub fn contents(&self) -> u16 {
+        self.contents
+    }
+
+    /// Counts events that carry content.
+    pub fn set_contents(&mut self, contents: u16) {
+        self.contents = contents;
+    }
+
+    /// Usage so far, if the frame tells.
+    #[must_use]
+    pub fn usage(&self) -> Option<&Usage> {
+        self.more.as_ref().and_then(|more| more.usage.as_ref())
+    }
+
+    /// Takes note of usage.
+    pub fn set_usage(&mut self, usage: &Usage) {
+        self.facts |= Facts::USAGE;
+        self.more().usage.get_or_insert_default().update(usage);
+    }
+
+    /// The error, if the frame holds one.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.more.as_ref().and_then(|more| more.error.as_ref())
+    }
+
+    /// Takes note of an error.
+    pub fn set_error(&mut self, error: Error) {
+        self.facts |= Facts::ERROR;
+        self.more().error = Some(error);
+    }
+
+    /// The events, if the stream is being decoded.
+    #[must_use]
+    pub fn events(&self) -> Option<&[Event]> {
+        self.more.as_ref().and_then(|more| more.events.as_deref())
+    }
+
+    /// Adds what a decoder read.
+    pub fn set_events(&mut self, events: Vec<Event>) {
+        self.more().events = Some(events);
+    }
+
+    /// Changes the events. The frame is then encoded afresh at the front door.
+    pub fn edit(&mut self, edit: impl FnOnce(&mut Vec<Event>)) {
+        let more = self.more();
+        more.changed = true;
+        edit(more.events.get_or_insert_default());
+    }
+
+    /// Whether the events differ from the bytes.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.changed)
+    }
+
+    /// Takes an event's facts into the frame's.
+    pub fn learn(&mut self, event: &Event) {
+        match event {
+            Event::Text { text, .. }
+            | Event::Thinking { text, .. }
+            | Event::Refusal { text, .. }
+            | Event::Arguments { fragment: text, .. } => {
+                if !text.is_empty() {
+                    self.facts |= Facts::CONTENT;
+                    self.contents = self.contents.saturating_add(1);
+                }
+            }
+            Event::PartStart { kind, .. } => {
+                if !matches!(
+                    **kind,
+                    crate::PartKind::Text | crate::PartKind::Reasoning | crate::PartKind::Refusal
+                ) {
+                    self.facts |= Facts::CONTENT;
+                }
+            }
+            Event::Start(start) => {
+                if let Some(usage) = &start.usage {
+                    self.set_usage(usage);
+                }
+            }
+            Event::Usage(usage) => self.set_usage(usage),
+            Event::Stop { .. } => self.facts |= Facts::STOP,
+            Event::Error(error) => self.set_error(error.clone()),
+            Event::End => self.facts |= Facts::TERMINATOR,
+            Event::Ping => self.facts |= Facts::KEEP_ALIVE,
+            Event::Signature { .. }
+            | Event::Citation { .. }
+            | Event::Logprobs { .. }
+            | Event::PartEnd { .. } => {}
+        }
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+}
+
+/// What is in a frame: a set.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Facts(u16);
+
+impl Facts {
+    /// Nothing worth knowing.
+    pub const NONE: Self = Self(0);
+    /// Content came: text, reasoning, a tool call. Empty deltas do not count.
+    pub const CONTENT: Self = Self(1);
+    /// Usage.
+    pub const USAGE: Self = Self(1 << 1);
+    /// The reason why an answer ended.
+    pub const STOP: Self = Self(1 << 2);
+    /// An error.
+    pub const ERROR: Self = Self(1 << 3);
+    /// A comment or a ping.
+    pub const KEEP_ALIVE: Self = Self(1 << 4);
+    /// The dialect's last event: the answer is complete.
+    pub const TERMINATOR: Self = Self(1 << 5);
+
+    /// Whether all of `facts` are in this set.
+    #[must_use]
+    pub const fn has(self, facts: Self) -> bool {
+        self.0 & facts.0 == facts.0
+    }
+
+    /// Whether any of `facts` is in this set.
+    #[must_use]
+    pub const fn any(self, facts: Self) -> bool {
+        self.0 & facts.0 != 0
+    }
+
+    /// Whether the set is empty.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOr for Facts {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Facts {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::CONTENT, "content"),
+            (Self::USAGE, "usage"),
+            (Self::STOP, "stop"),
+            (Self::ERROR, "error"),
+            (Self::KEEP_ALIVE, "keep-alive"),
+            (Self::TERMINATOR, "terminator"),
+        ];
+        f.debug_set()
+            .entries(names.iter().filter(|(fact, _)| self.has(*fact)).map(|(_, name)| name))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_small_enough_to_move() {
+        assert!(size_of::<Frame>() <= 48, "{}", size_of::<Frame>());
+        assert!(size_of::<Option<Result<Frame, Error>>>() <= 56);
+    }
+
+    #[test]
+    fn facts_are_a_set() {
+        let facts = Facts::CONTENT | Facts::USAGE;
+        assert!(facts.has(Facts::CONTENT));
+        assert!(!facts.has(Facts::CONTENT | Facts::STOP));
+        assert!(facts.any(Facts::CONTENT | Facts::STOP));
+        assert_eq!(format!("{facts:?}"), r#"{"content", "usage"}"#);
+    }
+}

@@ -1,0 +1,33 @@
+//! What a call asks for.
+
+use std::fmt;
+
+/// What a call asks for, whatever the dialect calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// A conversation to continue.
+    Chat,
+    /// How many input tokens a conversation has.
+    CountTokens,
+    /// Which models there are, or what is known of one.
+    Models,
+}
+
+impl Operation {
+    /// The name in the OpenTelemetry GenAI conventions (`gen_ai.operation.name`) where it has one.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::CountTokens => "count_tokens",
+            Self::Models => "models",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,151 @@
+//! Top-level edits, applied as a chain of slices.
+
+use std::sync::OnceLock;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use super::Typed;
+use super::outline::Outline;
+use crate::{Error, RawJson, Segments, Str};
+
+/// Up to this size a body with edits is written into one buffer: a copy of so little costs less than sending slices.
+const ONE_BUFFER: usize = 32 << 10;
+
+/// What happens to a top-level member.
+#[derive(Clone, Debug)]
+pub(super) enum Edit {
+    /// It gets this value.
+    Set(RawJson),
+    /// It goes.
+    Remove,
+}
+
+/// Edits by name; the latest holds.
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    list: SmallVec<[(Str, Edit); 2]>,
+    pub(super) typed: OnceLock<Result<Typed, Error>>,
+}
+
+impl Clone for Edits {
+    fn clone(&self) -> Self {
+        // A clone is made to be changed, so that what was decoded no longer holds.
+        Self { list: self.list.clone(), typed: OnceLock::new() }
+    }
+}
+
+impl Edits {
+    pub(super) fn find(&self, name: &str) -> Option<&Edit> {
+        self.list.iter().find(|(key, _)| key == name).map(|(_, edit)| edit)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Str, &Edit)> {
+        self.list.iter().map(|(name, edit)| (name, edit))
+    }
+
+    pub(super) fn push(&mut self, name: Str, edit: Edit) {
+        self.typed = OnceLock::new();
+        match self.list.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, old)) => *old = edit,
+            None => self.list.push((name, edit)),
+        }
+    }
+
+    /// The body with the edits applied.
+    pub(super) fn apply(&self, text: &Str, outline: &Outline) -> Segments {
+        let bytes = text.clone().into_bytes();
+        let mut out = Writer::new(&bytes);
+        // Everything up to `done` of the old body is written or cut.
+        let mut done = 0;
+        let mut first = true;
+        for (index, member) in outline.members().iter().enumerate() {
+            match self.find(outline.name(text, member)) {
+                None => first = false,
+                Some(Edit::Set(value)) => {
+                    first = false;
+                    let span = member.value_span();
+                    out.keep(done..span.start);
+                    out.put(value.get());
+                    done = span.end;
+                }
+                Some(Edit::Remove) => {
+                    // The comma goes with the member: the one before it, or for the first member that stays the one after.
+                    let next = outline.members().get(index + 1);
+                    let from = if first || index == 0 {
+                        member.name_span().start
+                    } else {
+                        outline.members()[index - 1].value_span().end
+                    };
+                    let to = match next {
+                        Some(next) if first => next.name_span().start,
+                        _ => member.value_span().end,
+                    };
+                    out.keep(done..from.max(done));
+                    done = done.max(to);
+                }
+            }
+        }
+        let close = outline.close();
+        let fresh = self.iter().filter_map(|(name, edit)| match edit {
+            Edit::Set(value) if outline.find(text, name).is_none() => Some((name, value)),
+            _ => None,
+        });
+        for (name, value) in fresh {
+            out.keep(done..close.max(done));
+            done = done.max(close);
+            if !first {
+                out.put(",");
+            }
+            first = false;
+            out.put(RawJson::string(name).get());
+            out.put(":");
+            out.put(value.get());
+        }
+        out.keep(done..bytes.len());
+        out.finish()
+    }
+}
+
+/// Writes slices of the old body and new pieces, in one buffer when they are small.
+struct Writer<'a> {
+    old: &'a Bytes,
+    segments: Segments,
+    buffer: BytesMut,
+    one: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(old: &'a Bytes) -> Self {
+        let one = old.len() <= ONE_BUFFER;
+        let capacity = if one { old.len() + 256 } else { 256 };
+        Self { old, segments: Segments::new(), buffer: BytesMut::with_capacity(capacity), one }
+    }
+
+    fn keep(&mut self, range: std::ops::Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        if self.one {
+            self.buffer.put_slice(&self.old[range]);
+        } else {
+            self.flush();
+            self.segments.push(self.old.slice(range));
+        }
+    }
+
+    fn put(&mut self, text: &str) {
+        self.buffer.put_slice(text.as_bytes());
+    }
+
+    fn flush(&mut self) {
+        if !self.buffer.is_empty() {
+            self.segments.push(self.buffer.split().freeze());
+        }
+    }
+
+    fn finish(mut self) -> Segments {
+        self.flush();
+        self.segments
+    }
+}

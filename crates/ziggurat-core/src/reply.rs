@@ -1,0 +1,297 @@
+//! What comes back.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use smallvec::SmallVec;
+
+use crate::settle::{End, Guard};
+use crate::{
+    Answer, Body, Dialect, Error, Event, Facts, Frame, Loss, Restore, Str, StreamDecoder, Usage,
+};
+
+/// An answer: a head, and a body that is whole, in frames, or raw.
+///
+/// A reply has ended when its last data or the dialect's terminator has been read; the call is settled then, before those last
+/// bytes are handed out. A reply dropped before that was cancelled.
+pub struct Reply {
+    head: Box<ReplyHead>,
+    body: ReplyBody,
+    guards: Guards,
+    contents: u64,
+    seen: Facts,
+}
+
+/// Who answered, and how.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ReplyHead {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers worth passing on to the caller.
+    pub headers: HeaderMap,
+    /// The dialect of the body's bytes; `None` when it has none.
+    pub dialect: Option<Dialect>,
+    /// The deployment that answered.
+    pub deployment: Option<Str>,
+    /// The model that the provider was asked for.
+    pub model: Option<Str>,
+    /// The provider's name for the request.
+    pub request_id: Option<Str>,
+    /// Whether the answer comes from a cache.
+    pub cached: bool,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// How long the provider took to begin its answer, where it is known.
+    pub provider_time: Option<std::time::Duration>,
+    /// What was lost on the way there, and for a whole answer on the way back.
+    pub losses: Vec<Loss>,
+}
+
+impl Default for ReplyHead {
+    fn default() -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            dialect: None,
+            deployment: None,
+            model: None,
+            request_id: None,
+            cached: false,
+            attempts: 1,
+            provider_time: None,
+            losses: Vec::new(),
+        }
+    }
+}
+
+/// The body of a reply.
+#[non_exhaustive]
+pub enum ReplyBody {
+    /// All of it, as the provider's bytes.
+    Whole(Bytes),
+    /// All of it, typed.
+    Answer(Answer),
+    /// In frames.
+    Frames(Box<dyn Frames>),
+    /// Something that is no answer of any dialect (speech, files), passed through.
+    Raw(Body),
+    /// It was taken.
+    Taken,
+}
+
+/// A source of frames. One frame of upstream for each poll of downstream: back-pressure reaches the provider.
+pub trait Frames: Send + Unpin {
+    /// The next frame. An error is the end.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>>;
+
+    /// Whether the frames already carry events.
+    fn decodes(&self) -> bool {
+        false
+    }
+}
+
+type Guards = SmallVec<[Guard; 2]>;
+
+impl Reply {
+    /// A reply.
+    #[must_use]
+    pub fn new(head: ReplyHead, body: ReplyBody) -> Self {
+        Self { head: Box::new(head), body, guards: Guards::new(), contents: 0, seen: Facts::NONE }
+    }
+
+    /// A typed answer.
+    #[must_use]
+    pub fn answer(answer: Answer) -> Self {
+        Self::new(ReplyHead::default(), ReplyBody::Answer(answer))
+    }
+
+    /// A stream.
+    pub fn frames(frames: impl Frames + 'static) -> Self {
+        Self::new(ReplyHead::default(), ReplyBody::Frames(Box::new(frames)))
+    }
+
+    /// The head.
+    #[must_use]
+    pub fn head(&self) -> &ReplyHead {
+        &self.head
+    }
+
+    /// The head, to change.
+    pub fn head_mut(&mut self) -> &mut ReplyHead {
+        &mut self.head
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &ReplyBody {
+        &self.body
+    }
+
+    /// Whether the body comes in frames.
+    #[must_use]
+    pub fn is_streamed(&self) -> bool {
+        matches!(self.body, ReplyBody::Frames(_))
+    }
+
+    /// Lets the reply keep the call, or the attempt, open until it ends. Guards are added from the inside out: an attempt's
+    /// before its call's.
+    pub fn hold(&mut self, guard: Guard) {
+        self.guards.push(guard);
+    }
+
+    /// Puts another source of frames around the one there is. Does nothing to a body without frames.
+    pub fn wrap_frames<F: Frames + 'static>(&mut self, wrap: impl FnOnce(Box<dyn Frames>) -> F) {
+        self.body = match std::mem::replace(&mut self.body, ReplyBody::Taken) {
+            ReplyBody::Frames(frames) => ReplyBody::Frames(Box::new(wrap(frames))),
+            other => other,
+        };
+    }
+
+    /// Asks for events: from now on every frame carries them. To be called before the first frame is read.
+    pub fn events(&mut self) {
+        let ReplyBody::Frames(frames) = &self.body else { return };
+        let Some(dialect) = self.head.dialect.filter(|_| !frames.decodes()) else { return };
+        self.wrap_frames(|frames| Decoding {
+            frames,
+            decoder: dialect.decoder(&Restore::default()),
+        });
+    }
+
+    /// The next frame. The call is settled before the last one is returned.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        let ReplyBody::Frames(frames) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let next = match frames.poll_frame(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(next) => next,
+        };
+        match &next {
+            Some(Ok(frame)) => {
+                let facts = frame.facts();
+                self.contents += u64::from(frame.contents());
+                if facts.any(Facts::CONTENT) && !self.seen.has(Facts::CONTENT) {
+                    self.seen |= Facts::CONTENT;
+                    if let Some(guard) = self.guards.first() {
+                        guard.scope().report_first_content();
+                    }
+                }
+                if let Some(usage) = frame.usage() {
+                    self.seen |= Facts::USAGE;
+                    if let Some(guard) = self.guards.first() {
+                        guard.scope().report_usage(usage);
+                    }
+                }
+                if let Some(error) = frame.error() {
+                    self.end(&End::Failure(error.clone()));
+                } else if facts.has(Facts::TERMINATOR) {
+                    self.end(&End::Success);
+                }
+            }
+            Some(Err(error)) => self.end(&End::Failure(error.clone())),
+            None => self.end(&End::Success),
+        }
+        Poll::Ready(next)
+    }
+
+    /// Takes the body of a reply that is not in frames. The call is settled: with what the body says of itself.
+    pub fn take_body(&mut self) -> ReplyBody {
+        let body = std::mem::replace(&mut self.body, ReplyBody::Taken);
+        if matches!(body, ReplyBody::Frames(_)) {
+            self.body = body;
+            return ReplyBody::Taken;
+        }
+        if let ReplyBody::Answer(answer) = &body
+            && let Some(usage) = answer.usage()
+        {
+            self.report_usage(&usage);
+        }
+        self.end(&End::Success);
+        body
+    }
+
+    /// Reports the usage of a whole reply.
+    pub fn report_usage(&mut self, usage: &Usage) {
+        self.seen |= Facts::USAGE;
+        if let Some(guard) = self.guards.first() {
+            guard.scope().report_usage(usage);
+        }
+    }
+
+    /// Ends the reply: closes the attempt, then the call.
+    pub fn end(&mut self, end: &End) {
+        if self.guards.is_empty() {
+            return;
+        }
+        self.estimate(end);
+        for guard in self.guards.drain(..) {
+            guard.close(end.clone());
+        }
+    }
+
+    /// What was produced is known even if the provider was cut off before it told: about one token an event.
+    fn estimate(&self, end: &End) {
+        if matches!(end, End::Success) || self.contents == 0 {
+            return;
+        }
+        if let Some(guard) = self.guards.first() {
+            guard.scope().report_least_output(self.contents);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.end(&End::Cancelled);
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("head", &self.head).field("body", &self.body).finish()
+    }
+}
+
+/// Tells the kind of body; an answer may quote a prompt.
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Answer(answer) => write!(f, "Answer({})", answer.operation()),
+            Self::Frames(_) => f.write_str("Frames"),
+            Self::Raw(body) => write!(f, "Raw({body:?})"),
+            Self::Taken => f.write_str("Taken"),
+        }
+    }
+}
+
+/// Adds events to every frame.
+struct Decoding {
+    frames: Box<dyn Frames>,
+    decoder: Box<dyn StreamDecoder>,
+}
+
+impl Frames for Decoding {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        let next = match self.frames.poll_frame(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(next) => next,
+        };
+        Poll::Ready(next.map(|frame| {
+            let mut frame = frame?;
+            if frame.events().is_none() {
+                let mut events: Vec<Event> = Vec::new();
+                self.decoder.decode(frame.bytes(), &mut events)?;
+                frame.set_events(events);
+            }
+            Ok(frame)
+        }))
+    }
+
+    fn decodes(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,132 @@
+//! The books of one scope: the call, or one attempt at it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::{Closed, End, Settle, Ticket};
+use crate::outcome::Attempt;
+use crate::{Cost, Instant, Outcome, Price, Str, Usage};
+
+pub(super) type Registrant = (Arc<dyn Settle>, Ticket);
+
+pub(super) struct Record {
+    opened: Instant,
+    end: Option<(End, Duration)>,
+    registrants: SmallVec<[Registrant; 4]>,
+    usage: Option<Usage>,
+    price: Option<Price>,
+    told_cost: Option<Cost>,
+    first_content: Option<Instant>,
+    deployment: Option<Str>,
+}
+
+impl Record {
+    pub(super) fn open(opened: Instant) -> Self {
+        Self {
+            opened,
+            end: None,
+            registrants: SmallVec::new(),
+            usage: None,
+            price: None,
+            told_cost: None,
+            first_content: None,
+            deployment: None,
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.end.is_some()
+    }
+
+    pub(super) fn is_delivered(&self) -> bool {
+        matches!(self.end, Some((End::Success, _)))
+    }
+
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    pub(super) fn first_content(&self) -> Option<Instant> {
+        self.first_content
+    }
+
+    pub(super) fn deployment(&self) -> Option<&Str> {
+        self.deployment.as_ref()
+    }
+
+    pub(super) fn register(
+        &mut self,
+        settle: Arc<dyn Settle>,
+        ticket: Ticket,
+    ) -> Result<(), Closed> {
+        if self.is_closed() {
+            return Err(Closed);
+        }
+        self.registrants.push((settle, ticket));
+        Ok(())
+    }
+
+    /// Closes the books; whoever closes them gets the registrants, everyone later nothing.
+    pub(super) fn close(&mut self, end: End, now: Instant) -> Option<SmallVec<[Registrant; 4]>> {
+        if self.is_closed() {
+            return None;
+        }
+        self.end = Some((end, now.duration_since(self.opened)));
+        Some(std::mem::take(&mut self.registrants))
+    }
+
+    pub(super) fn usage(&mut self, usage: &Usage) {
+        self.usage.get_or_insert_default().update(usage);
+    }
+
+    pub(super) fn least_output(&mut self, tokens: u64) {
+        let usage = self.usage.get_or_insert_default();
+        if usage.total_output() < tokens {
+            let reasoning = usage.reasoning.unwrap_or(0);
+            usage.output = Some(tokens.saturating_sub(reasoning));
+            usage.estimated = true;
+        }
+    }
+
+    pub(super) fn cost(&mut self, cost: Cost) {
+        self.told_cost = Some(cost);
+    }
+
+    pub(super) fn price(&mut self, price: &Price) {
+        self.price = Some(*price);
+    }
+
+    pub(super) fn content(&mut self, now: Instant) {
+        self.first_content.get_or_insert(now);
+    }
+
+    pub(super) fn set_deployment(&mut self, deployment: Str) {
+        self.deployment = Some(deployment);
+    }
+
+    pub(super) fn outcome(&self, attempt: Option<u16>) -> Outcome {
+        let (end, total) = self.end.clone().unwrap_or((End::Cancelled, Duration::ZERO));
+        Outcome {
+            end,
+            usage: self.usage,
+            cost: self.total_cost(),
+            first_content: self.first_content.map(|at| at.duration_since(self.opened)),
+            total,
+            attempt,
+            deployment: self.deployment.clone(),
+            attempts: SmallVec::new(),
+            losses: Vec::new(),
+        }
+    }
+
+    pub(super) fn summary(&self) -> Attempt {
+        let (end, total) = self.end.clone().unwrap_or((End::Cancelled, Duration::ZERO));
+        Attempt::new(end, self.usage, self.total_cost(), self.deployment.clone(), total)
+    }
+
+    fn total_cost(&self) -> Option<Cost> {
+        self.told_cost.or_else(|| self.price?.cost(&self.usage?))
+    }
+}

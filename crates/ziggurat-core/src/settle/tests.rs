@@ -1,0 +1,109 @@
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use super::*;
+
+#[derive(Default)]
+struct Log(Mutex<Vec<(Ticket, Outcome)>>);
+
+impl Log {
+    fn entries(&self) -> Vec<(Ticket, Outcome)> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Settle for Log {
+    fn settle(&self, ticket: Ticket, outcome: &Outcome) {
+        self.0.lock().unwrap().push((ticket, outcome.clone()));
+    }
+}
+
+struct Panics;
+
+impl Settle for Panics {
+    fn settle(&self, _: Ticket, _: &Outcome) {
+        panic!("a registrant fails");
+    }
+}
+
+#[test]
+fn a_dropped_guard_means_cancelled() {
+    let log = Arc::new(Log::default());
+    let guard = Settlement::open();
+    guard.scope().register(log.clone(), Ticket(1, 0)).unwrap();
+    guard.scope().report_usage(&Usage::new(3, 2));
+    drop(guard);
+    let entries = log.entries();
+    assert_eq!(entries.len(), 1);
+    assert!(matches!(entries[0].1.end, End::Cancelled));
+    assert_eq!(entries[0].1.usage, Some(Usage::new(3, 2)));
+}
+
+#[test]
+fn a_scope_keeps_nothing_open() {
+    let log = Arc::new(Log::default());
+    let guard = Settlement::open();
+    let replay = guard.scope();
+    replay.register(log.clone(), Ticket::default()).unwrap();
+    guard.close(End::Success);
+    assert_eq!(log.entries().len(), 1);
+    assert!(replay.is_closed());
+    assert_eq!(replay.register(log.clone(), Ticket::default()), Err(Closed));
+    assert!(replay.attempt().is_err());
+}
+
+#[test]
+fn attempts_end_before_their_call_and_add_up() {
+    let log = Arc::new(Log::default());
+    let guard = Settlement::open();
+    guard.scope().register(log.clone(), Ticket(0, 0)).unwrap();
+    let first = guard.scope().attempt().unwrap();
+    first.scope().register(log.clone(), Ticket(1, 0)).unwrap();
+    first.scope().report_usage(&Usage::new(10, 1));
+    first.close(End::Failure(Error::invalid("no")));
+    let second = guard.scope().attempt().unwrap();
+    second.scope().register(log.clone(), Ticket(2, 0)).unwrap();
+    second.scope().report_usage(&Usage::new(10, 20));
+    let loser = guard.scope().attempt().unwrap();
+    loser.scope().register(log.clone(), Ticket(3, 0)).unwrap();
+    second.close(End::Success);
+    guard.close(End::Success);
+    drop(loser);
+
+    let entries = log.entries();
+    let order: Vec<u64> = entries.iter().map(|(ticket, _)| ticket.0).collect();
+    assert_eq!(order, [1, 2, 3, 0]);
+    assert!(matches!(entries[2].1.end, End::Cancelled));
+    let call = &entries[3].1;
+    assert_eq!(call.usage, Some(Usage::new(20, 21)));
+    assert_eq!(call.attempts.len(), 3);
+    assert!(call.is_success());
+}
+
+#[test]
+fn a_panic_in_one_registrant_does_not_keep_the_others_from_being_told() {
+    let log = Arc::new(Log::default());
+    let guard = Settlement::open();
+    guard.scope().register(Arc::new(Panics), Ticket::default()).unwrap();
+    guard.scope().register(log.clone(), Ticket::default()).unwrap();
+    guard.close(End::Success);
+    assert_eq!(log.entries().len(), 1);
+}
+
+#[test]
+fn cut_answers_are_booked_with_what_was_seen() {
+    let log = Arc::new(Log::default());
+    let guard = Settlement::open();
+    guard.scope().register(log.clone(), Ticket::default()).unwrap();
+    guard.scope().report_usage(&Usage::new(7, 1));
+    guard.scope().report_least_output(12);
+    drop(guard);
+    let usage = log.entries()[0].1.usage.unwrap();
+    assert_eq!((usage.total_input(), usage.total_output()), (7, 12));
+    assert!(usage.estimated);
+}
+
+#[test]
+fn a_guard_is_small() {
+    assert!(size_of::<Guard>() <= 16);
+}
