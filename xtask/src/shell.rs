@@ -83,6 +83,23 @@ impl Run {
         String::from_utf8(output.stdout).with_context(|| format!("`{line}` printed no UTF-8"))
     }
 
+    /// Runs it and keeps what it printed to itself, unless it fails. Returns its standard error.
+    ///
+    /// # Errors
+    ///
+    /// It could not be started, or did not succeed.
+    pub(crate) fn hushed(mut self) -> Result<String> {
+        self.announce();
+        let line = self.line();
+        let output = self.command.output().with_context(|| format!("cannot start `{line}`"))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            println!("{}{said}", String::from_utf8_lossy(&output.stdout));
+            bail!("`{line}`: {}", output.status);
+        }
+        Ok(said)
+    }
+
     /// Runs it in silence: what it printed, or `None` when it is missing or fails.
     pub(crate) fn probe(mut self) -> Option<String> {
         let output = self.command.stderr(Stdio::null()).output().ok()?;
@@ -144,5 +161,6 @@ mod tests {
         assert!(Run::new("no-such-program").quiet().ok().is_err());
         assert_eq!(Run::new("echo").args(["hi"]).quiet().output().unwrap(), "hi\n");
         assert!(Run::new("false").probe().is_none());
+        assert_eq!(Run::new("sh").args(["-c", "echo hi >&2"]).quiet().hushed().unwrap(), "hi\n");
     }
 }

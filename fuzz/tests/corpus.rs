@@ -1,0 +1,60 @@
+//! The committed corpus and deterministic mutations of it, as plain tests.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use ziggurat_fuzz::{TARGETS, corpus, mutate::Mutator};
+
+/// Mutations of each file of the corpus. A target costs some microseconds, so all of them stay
+/// within a few seconds even unoptimised.
+const MUTATIONS: u64 = 2000;
+
+/// No mutated input grows longer, in bytes.
+const LIMIT: usize = 16 * 1024;
+
+fn folder(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+#[test]
+fn every_target_holds_on_its_corpus_and_on_mutations_of_it() {
+    for (name, target) in TARGETS {
+        let inputs = corpus(&folder("corpus").join(name)).unwrap();
+        for (index, (file, data)) in inputs.iter().enumerate() {
+            check(name, file, *target, data);
+            let other = &inputs[(index + 1) % inputs.len()].1;
+            let mut mutator = Mutator::new(index as u64);
+            for _ in 0..MUTATIONS {
+                let mut mutated = data.clone();
+                mutator.mutate(&mut mutated, other, LIMIT);
+                check(name, file, *target, &mutated);
+            }
+        }
+    }
+}
+
+/// Says which bytes broke the promise: they belong into the corpus.
+fn check(name: &str, file: &str, target: ziggurat_fuzz::Target, data: &[u8]) {
+    if let Err(panic) = std::panic::catch_unwind(|| target(data)) {
+        eprintln!("{name}, from {file}: {}", data.escape_ascii());
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn every_target_has_a_program_and_a_corpus_and_nothing_else_has() {
+    let listed: BTreeSet<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let stems = |dir: &str| -> BTreeSet<String> {
+        fs::read_dir(folder(dir))
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .filter(|name| !name.starts_with('.'))
+            .collect()
+    };
+    assert_eq!(listed, stems("fuzz_targets"));
+    assert_eq!(listed, stems("corpus"));
+    for name in &listed {
+        assert!(!corpus(&folder("corpus").join(name)).unwrap().is_empty(), "{name}: no examples");
+        let program = fs::read_to_string(folder("fuzz_targets").join(name).with_extension("rs"));
+        assert!(program.unwrap().contains(&format!("target!({name})")), "{name} runs another");
+    }
+}
