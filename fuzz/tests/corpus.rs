@@ -33,6 +33,7 @@ fn every_target_holds_on_its_corpus_and_on_mutations_of_it() {
 }
 
 /// Says which bytes broke the promise: they belong into the corpus.
+#[allow(clippy::print_stderr, reason = "a test speaks to whoever reads its output")]
 fn check(name: &str, file: &str, target: ziggurat_fuzz::Target, data: &[u8]) {
     if let Err(panic) = std::panic::catch_unwind(|| target(data)) {
         eprintln!("{name}, from {file}: {}", data.escape_ascii());
