@@ -1,9 +1,9 @@
 """The vendors' own SDKs, through the gateway, against fake providers of both dialects.
 
 Run it by `cargo xtask sdk`, which builds the programs and sets `ZIGGURAT_BIN` and
-`FAKE_PROVIDER_BIN`. A module or class says in `CLIENT` whose SDK it uses; the fixture `backend` runs
-each test once per provider behind the gateway. With `DIRECT=1` there is no gateway and every client
-talks to the fake of its own vendor.
+`FAKE_PROVIDER_BIN`. A module or class says in `CLIENT` whose SDK it uses; the fixture `backend`
+runs each test once per provider behind the gateway. With `DIRECT=1` there is no gateway and every
+client talks to the fake of its own vendor.
 """
 
 from dataclasses import dataclass
