@@ -1,2 +1,3 @@
-//! Placeholder.
+//! The gateway: configuration, stack, server.
 
+pub mod config;

@@ -1,0 +1,351 @@
+//! The configuration file: LiteLLM's `config.yaml`, and a section of our own.
+//!
+//! [`load`] reads a file, the files it includes and the environment variables it refers to, and
+//! gives a [`Config`] with warnings, or a [`Report`] of *everything* that is wrong. Every problem
+//! has file, line, column and the path of its key, and none repeats a value, so that none can show
+//! a secret:
+//!
+//! ```text
+//! config.yaml:7:16: model_list[0].litellm_params.timeout: expected a number of seconds, found a sequence
+//! config.yaml:9:16: model_list[0].litellm_params.api_key: the environment variable `OPENAI_API_KEY` is not set
+//! config.yaml:12:3: router_settings.routing_strategy is not supported yet and is ignored
+//! config.yaml:20:1: litelm_settings: unknown key, did you mean `litellm_settings`?
+//! ```
+//!
+//! # Rules
+//!
+//! - **Errors**: YAML that cannot be read, duplicate keys, unknown tags, a second document; values
+//!   missing, of the wrong type or out of range; variables that are not set; files that cannot be
+//!   included. **Warnings**: keys that LiteLLM knows and that have no effect yet (one for each key,
+//!   one for each section of which nothing has an effect), and keys that nobody knows. Top-level
+//!   keys that begin with `x-` are left alone: they are a place for anchors.
+//! - A key whose value is null is as good as absent.
+//! - Scalars are PyYAML's, as LiteLLM reads them: `yes` and `off` are booleans. Text that reads as
+//!   a number or boolean is one where one is expected. Text is never made of anything else: a
+//!   version such as `1.10` needs quotes. Anchors, aliases and merge keys (`<<`) work.
+//! - `os.environ/NAME`, as the whole of a string, stands for the variable `NAME`, which is looked
+//!   up in `environment_variables` first, then in the environment. A value in
+//!   `environment_variables` may itself be such a reference, to the environment. An `include` is
+//!   read before there are any, so that one in it refers to the environment.
+//! - `include` lists files, relative to the file that names them. The lists of models are joined;
+//!   sections are merged key by key, the including file winning.
+//! - A file has at most 16 MiB and 64 levels, and at most two million nodes with its aliases
+//!   written out; a configuration has at most 100 files.
+//!
+//! # `model_list[]`
+//!
+//! | key | value | default |
+//! | --- | --- | --- |
+//! | `model_name` | the name callers use; `*` stands for any text | required |
+//! | `litellm_params.model` | `provider/model`, a model, or a pattern with `*` | required |
+//! | `….custom_llm_provider` | the provider's prefix | from `model` |
+//! | `….api_base`, `….base_url` | a URL | the provider's |
+//! | `….api_key` | a secret; an empty one is none | the provider's own variable |
+//! | `….api_version`, `….organization` | text | none |
+//! | `….timeout` (or `….request_timeout`), `….stream_timeout` | seconds, above 0 | see [`Config::timeouts`] |
+//! | `….max_retries` | 0 to 100 | none |
+//! | `….headers`, `….extra_headers` | a mapping; the second wins; values are secrets | none |
+//! | `….extra_body` | a mapping of JSON | none |
+//! | `….drop_params` | a boolean | see [`Config::loss_policy`] |
+//! | `….additional_drop_params`, `….allowed_openai_params` | a list of names | none |
+//! | `….mock_response` | text | none |
+//! | `….rpm`, `….tpm` | requests, tokens in a minute | none |
+//! | `….weight` | a number, 0 or above | none |
+//! | `….order` | an integer | none |
+//! | `….tags` | a list of texts | none |
+//! | `….max_parallel_requests` | calls in flight, above 0 | `general_settings`' |
+//! | `….temperature`, `….max_tokens`, any request parameter | JSON; known ones are checked | none |
+//! | `….input_cost_per_token`, other prices | dollars per unit | the catalogue's |
+//! | `model_info.id` | text, unique | derived |
+//! | `….mode` | `chat`, `embedding`, … | the catalogue's |
+//! | `….base_model` | a model of the catalogue | `model` |
+//! | `….max_tokens`, `….max_input_tokens`, `….max_output_tokens` | tokens | the catalogue's |
+//! | `….input_cost_per_token`, other prices | dollars per unit | the catalogue's |
+//! | `….supports_*` | booleans | the catalogue's |
+//!
+//! # `litellm_settings`
+//!
+//! | key | value | default |
+//! | --- | --- | --- |
+//! | `drop_params` | a boolean | see [`Config::loss_policy`] |
+//! | `request_timeout` | seconds, above 0 | see [`Config::timeouts`] |
+//! | `json_logs`, `set_verbose` | booleans | `false` |
+//!
+//! # `general_settings`
+//!
+//! | key | value | default |
+//! | --- | --- | --- |
+//! | `master_key` | a secret | the variable `LITELLM_MASTER_KEY` |
+//! | `max_request_size_mb`, `max_response_size_mb` | units of 1024 × 1024 bytes, above 0 | see `limits`; none |
+//! | `completion_model` | the model of every call | the caller's |
+//! | `forward_client_headers_to_llm_api`, `infer_model_from_keys` | booleans | `false` |
+//! | `max_parallel_requests` | calls in flight to a deployment, above 0 | none |
+//! | `global_max_parallel_requests` | calls in flight, above 0 | none |
+//!
+//! # `ziggurat`
+//!
+//! Durations are seconds, or text with a unit: `500ms`, `1.5s`, `5m`, `1h`, `2d`. Sizes are bytes,
+//! or text with a unit: `64KiB`, `1.5MiB`, `10MB` (of a million bytes), `1GiB`.
+//!
+//! | key | value | default |
+//! | --- | --- | --- |
+//! | `limits.max_body_bytes` | size | `max_request_size_mb`, else `64MiB` |
+//! | `limits.max_header_bytes` | size, at least `8KiB` | `64KiB` |
+//! | `limits.max_event_bytes` | size | `16MiB` |
+//! | `limits.header_read_timeout` | duration, above 0 | `30s` |
+//! | `limits.body_read_timeout` | duration, above 0 | `2m` |
+//! | `limits.idle_timeout` | duration, above 0 | `75s` |
+//! | `admission.max_calls` | calls in flight, above 0 | `4096` |
+//! | `admission.max_bytes` | size | `1GiB` |
+//! | `admission.retry_after` | duration | `1s` |
+//! | `timeouts.connect` | duration, above 0 | `5s` |
+//! | `timeouts.first_content` | duration, above 0 | `10m` |
+//! | `timeouts.idle` | duration, above 0 | `5m` |
+//! | `timeouts.attempt` | duration, above 0 | `1h` |
+//! | `timeouts.call` | duration, above 0 | `2h` |
+//! | `keepalive_after` | duration, above 0 | never |
+//! | `shutdown_grace` | duration | `30s` |
+//! | `headers.litellm` | boolean | `true` |
+//! | `loss_policy` | `default`, `refuse`, `allow` | see [`Config::loss_policy`] |
+//! | `http2_shards` | 1 to 64 | HTTP/1.1 |
+
+mod deployment;
+mod env;
+mod fields;
+mod include;
+mod known;
+mod node;
+mod own;
+mod params;
+mod problem;
+mod quantity;
+mod read;
+mod scalar;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use self::deployment::{DeploymentConfig, ModelInfo};
+pub use self::env::{Environment, Overlay, ProcessEnvironment, Variables};
+pub use self::own::{Admission, Headers, Limits, Settings, Timeouts};
+pub use self::params::Parameters;
+pub use self::problem::{Place, Problem, ProblemKind, Report};
+pub use self::settings::{GeneralSettings, LitellmSettings};
+pub use ziggurat_core::{LossPolicy, Secret};
+
+use self::deployment::Ids;
+use self::include::Documents;
+use self::node::{Kind, Node};
+use self::problem::Problems;
+use self::read::{At, Reader};
+
+/// A configuration, checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// `model_list`, in the order of the files.
+    pub deployments: Vec<DeploymentConfig>,
+    /// `litellm_settings`.
+    pub litellm: LitellmSettings,
+    /// `general_settings`.
+    pub general: GeneralSettings,
+    /// `ziggurat`.
+    pub ziggurat: Settings,
+    /// `environment_variables`.
+    pub variables: Variables,
+    /// The files that were read, the first one first; for watching them.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads a configuration file, with the files it includes.
+///
+/// Blocks while it reads. Gives warnings along with the configuration.
+///
+/// # Errors
+///
+/// Returns all that is wrong, when anything is.
+pub fn load(path: &Path, env: &dyn Environment) -> Result<(Config, Vec<Problem>), Report> {
+    let (documents, problems) = include::read(path, env, Problems::default());
+    config(&documents, env, problems)
+}
+
+/// Reads a configuration that is one text, called `name` in what is reported. It can include
+/// nothing.
+///
+/// # Errors
+///
+/// Returns all that is wrong, when anything is.
+pub fn parse(
+    text: &[u8],
+    name: &str,
+    env: &dyn Environment,
+) -> Result<(Config, Vec<Problem>), Report> {
+    let (documents, problems) = include::read_text(text, name, env, Problems::default());
+    config(&documents, env, problems)
+}
+
+// === impl Config ===
+
+impl Config {
+    /// What becomes of a parameter that a deployment's model cannot take: its own `drop_params`,
+    /// else `ziggurat.loss_policy`, else `litellm_settings.drop_params`. `drop_params: true` allows
+    /// every loss and `false`, written out, refuses every loss.
+    #[must_use]
+    pub fn loss_policy(&self, deployment: &DeploymentConfig) -> LossPolicy {
+        let policy = |drop| if drop { LossPolicy::Allow } else { LossPolicy::Refuse };
+        deployment
+            .drop_params
+            .map(policy)
+            .or(self.ziggurat.loss_policy)
+            .or(self.litellm.drop_params.map(policy))
+            .unwrap_or_default()
+    }
+
+    /// The clocks of a call to a deployment.
+    ///
+    /// LiteLLM's `timeout` (the deployment's, else `litellm_settings.request_timeout`) bounds the
+    /// whole of a reply that is not streamed. Of a streamed one, `stream_timeout`, else `timeout`,
+    /// bounds every wait: for the first content, and between two frames. Where none is given, and
+    /// for the rest, `ziggurat.timeouts` hold.
+    #[must_use]
+    pub fn timeouts(&self, deployment: &DeploymentConfig, streamed: bool) -> Timeouts {
+        let mut timeouts = self.ziggurat.timeouts.clone();
+        let whole = deployment.timeout.or(self.litellm.request_timeout);
+        if streamed {
+            if let Some(wait) = deployment.stream_timeout.or(whole) {
+                timeouts.first_content = wait;
+                timeouts.idle = wait;
+            }
+        } else if let Some(whole) = whole {
+            timeouts.first_content = whole;
+            timeouts.attempt = whole;
+        }
+        timeouts
+    }
+}
+
+/// The sections that have an effect, as they stand in the documents.
+#[derive(Default)]
+struct Sections<'n> {
+    model_lists: Vec<At<'n>>,
+    environment: Vec<At<'n>>,
+    litellm: Vec<At<'n>>,
+    general: Vec<At<'n>>,
+    router: Vec<At<'n>>,
+    ziggurat: Vec<At<'n>>,
+}
+
+fn config(
+    documents: &Documents,
+    env: &dyn Environment,
+    problems: Problems,
+) -> Result<(Config, Vec<Problem>), Report> {
+    let mut reader = Reader::new(env, problems);
+    let sections = Sections::of(&documents.roots, &mut reader);
+    // These refer to the environment; everything else refers to them first.
+    let variables = section(&mut reader, &sections.environment, variables).unwrap_or_default();
+    let overlay = variables.over(env);
+    let mut reader = Reader::new(&overlay, reader.problems);
+
+    let deployments = deployments(&mut reader, &sections.model_lists);
+    let litellm = section(&mut reader, &sections.litellm, LitellmSettings::read);
+    let general = section(&mut reader, &sections.general, GeneralSettings::read);
+    let mut general = general.unwrap_or_default();
+    if let (None, Some(root)) = (&general.master_key, documents.roots.first()) {
+        general.master_key = settings::master_key_of_environment(&mut reader, root);
+    }
+    let usual = usual(&general);
+    let ziggurat = section(&mut reader, &sections.ziggurat, |reader, at| {
+        Settings::read(reader, at, usual.clone())
+    });
+    section(&mut reader, &sections.router, settings::router);
+
+    let fatal = reader.problems.is_fatal();
+    let report = reader.problems.into_report();
+    if fatal {
+        return Err(report);
+    }
+    let config = Config {
+        deployments,
+        litellm: litellm.unwrap_or_default(),
+        general,
+        ziggurat: ziggurat.unwrap_or(usual),
+        variables,
+        files: documents.files.clone(),
+    };
+    Ok((config, report.warnings))
+}
+
+/// Our own settings where nothing is said of them.
+fn usual(general: &GeneralSettings) -> Settings {
+    let mut settings = Settings::default();
+    if let Some(most) = general.max_request_bytes {
+        settings.limits.max_body_bytes = most;
+    }
+    settings
+}
+
+impl<'n> Sections<'n> {
+    fn of(roots: &'n [Node], reader: &mut Reader<'_>) -> Self {
+        let mut sections = Self::default();
+        for node in roots {
+            let at = At { node, path: String::new() };
+            let Some(mut fields) = reader.fields(&at) else { continue };
+            // Read already, with the files.
+            let _ = fields.get("include");
+            sections.model_lists.extend(fields.get("model_list"));
+            sections.environment.extend(fields.get("environment_variables"));
+            sections.litellm.extend(fields.get("litellm_settings"));
+            sections.general.extend(fields.get("general_settings"));
+            sections.router.extend(fields.get("router_settings"));
+            sections.ziggurat.extend(fields.get("ziggurat"));
+            fields.skip_extensions();
+            fields.finish(known::TOP_LEVEL, known::section_of);
+        }
+        sections
+    }
+}
+
+/// Reads a section out of all the places where parts of it stand.
+fn section<'e, T>(
+    reader: &mut Reader<'e>,
+    parts: &[At<'_>],
+    read: impl FnOnce(&mut Reader<'e>, &At<'_>) -> Option<T>,
+) -> Option<T> {
+    let mut mappings = Vec::new();
+    for part in parts {
+        match part.node.kind() {
+            Kind::Mapping(_) => mappings.push(part.node.clone()),
+            _ => {
+                let _: Option<()> = reader.mismatch(part, "a mapping");
+            }
+        }
+    }
+    let merged = include::merge(&mappings)?;
+    read(reader, &At { node: &merged, path: parts.first()?.path.clone() })
+}
+
+fn variables(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Variables> {
+    let mut variables = Variables::default();
+    for (key, value) in reader.entries(at, "a mapping")? {
+        if let Some(value) = reader.variable(&value) {
+            variables.set(key.text.to_string(), value);
+        }
+    }
+    Some(variables)
+}
+
+fn deployments(reader: &mut Reader<'_>, lists: &[At<'_>]) -> Vec<DeploymentConfig> {
+    let mut ids = Ids::default();
+    let mut deployments = Vec::new();
+    for list in lists {
+        for at in reader.items(list, "a sequence of models").unwrap_or_default() {
+            deployments.extend(DeploymentConfig::read(reader, &at, &mut ids));
+        }
+    }
+    DeploymentConfig::name_all(&mut deployments, &mut ids);
+    deployments
+}
