@@ -94,10 +94,9 @@ def test_a_request_that_is_wrong_names_the_member(ant, backend):
     assert "messages" in error.api_message
 
 
+@pytest.mark.parametrize("backend", ["anthropic"], indirect=True)
 def test_the_version_of_the_api_that_the_client_states_holds(ant, backend):
     # Since this version sampling parameters are refused, even at their defaults.
-    if backend.name == "openai":
-        pytest.skip("that provider takes them in any version")
     error = failure(
         ant,
         backend,

@@ -24,9 +24,8 @@ def ask(ant, model: str, messages: list, **more):
         return ant.messages.create(model=model, max_tokens=LIMIT, messages=messages, **more)
 
 
+@pytest.mark.parametrize("backend", ["anthropic"], indirect=True)
 def test_thoughts_come_first_and_are_signed(ant, backend):
-    if backend.name == "openai":
-        pytest.skip("that dialect shows no thoughts")
     reply = ask(ant, backend.model, say("Hello"), thinking=ENABLED)
     assert [block.type for block in reply.content] == ["thinking", "text"]
     assert reply.content[0].thinking
@@ -34,9 +33,8 @@ def test_thoughts_come_first_and_are_signed(ant, backend):
     assert reply.content[1].text == "You said: Hello"
 
 
+@pytest.mark.parametrize("backend", ["anthropic"], indirect=True)
 def test_streamed_thoughts_are_signed_before_their_block_ends(ant, backend):
-    if backend.name == "openai":
-        pytest.skip("that dialect shows no thoughts")
     stream = ask(ant, backend.model, say("Hello"), thinking=ENABLED, stream=True)
     deltas = []
     for event in stream:
@@ -48,9 +46,8 @@ def test_streamed_thoughts_are_signed_before_their_block_ends(ant, backend):
     assert {kind for index, kind in deltas if index == 1} == {"text_delta"}
 
 
+@pytest.mark.parametrize("backend", ["anthropic"], indirect=True)
 def test_signed_thoughts_go_back_unchanged(ant, backend):
-    if backend.name == "openai":
-        pytest.skip("that dialect shows no thoughts")
     messages = say("Hello")
     first = ask(ant, backend.model, messages, thinking=ENABLED)
     messages += [{"role": "assistant", "content": first.content}, *say("more")]
@@ -63,9 +60,8 @@ def test_signed_thoughts_go_back_unchanged(ant, backend):
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("backend", ["anthropic"], indirect=True)
 def test_thoughts_stay_with_the_tool_call_that_they_led_to(ant, backend, streamed):
-    if backend.name == "openai":
-        pytest.skip("that dialect shows no thoughts")
     messages = say("[tool] Oslo?")
     if streamed:
         with ant.messages.stream(
@@ -113,17 +109,15 @@ def test_effort_reaches_a_model_that_thinks(ant, backend):
 
 
 @pytest.mark.gateway_only
+@pytest.mark.parametrize("backend", ["openai"], indirect=True)
 def test_a_budget_becomes_an_effort_where_the_model_wants_one(ant, backend):
-    if backend.name == "anthropic":
-        pytest.skip("this dialect has budgets")
     ask(ant, backend.thinker, say("Hello"), thinking=ENABLED)
     assert backend.sent()["reasoning_effort"] == "medium"
 
 
 @pytest.mark.gateway_only
-def test_thoughts_of_one_provider_do_not_reach_another(ant, backend, fakes):
-    if backend.name == "anthropic":
-        pytest.skip("the way back is the vendor's own")
+@pytest.mark.parametrize("backend", ["openai"], indirect=True)
+def test_thoughts_of_one_provider_do_not_reach_another(ant, backend):
     messages = say("Hello")
     first = ask(ant, "claude", messages, thinking=ENABLED)
     assert first.content[0].type == "thinking"

@@ -115,9 +115,8 @@ def test_effort_reaches_a_model_that_thinks(oai, backend, effort):
 
 
 @pytest.mark.gateway_only
+@pytest.mark.parametrize("backend", ["anthropic"], indirect=True)
 def test_effort_becomes_a_budget_where_the_model_wants_one(oai, backend):
-    if backend.name == "openai":
-        pytest.skip("no OpenAI model has a budget")
     oai.chat.completions.create(
         model=backend.model, messages=say("Hello"), reasoning_effort="low", max_tokens=4096
     )
@@ -127,9 +126,8 @@ def test_effort_becomes_a_budget_where_the_model_wants_one(oai, backend):
 
 
 @pytest.mark.gateway_only
+@pytest.mark.parametrize("backend", ["anthropic"], indirect=True)
 def test_thoughts_are_shown_beside_the_answer(oai, backend):
-    if backend.name == "openai":
-        pytest.skip("this dialect shows no thoughts")
     reply = oai.chat.completions.create(
         model=backend.model, messages=say("[think] Hello"), reasoning_effort="low", max_tokens=4096
     )
