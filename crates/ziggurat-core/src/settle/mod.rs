@@ -99,8 +99,11 @@ impl Settlement {
 
     fn close_attempt(&self, attempt: u16, end: End) {
         let mut state = self.lock();
-        let Some(record) = state.attempts.get_mut(usize::from(attempt)) else { return };
-        let Some(registrants) = record.close(end, Instant::now()) else { return };
+        let open =
+            state.attempts.get_mut(usize::from(attempt)).filter(|record| !record.is_closed());
+        // A late `end` is dropped after the lock, as parameters are: an error's source is somebody else's code.
+        let Some(record) = open else { return };
+        let registrants = record.close(end, Instant::now());
         if registrants.is_empty() {
             return;
         }
@@ -126,7 +129,7 @@ impl Settlement {
                 self.close_attempt(open, end);
                 continue;
             }
-            let Some(registrants) = state.call.close(end.clone(), Instant::now()) else { return };
+            let registrants = state.call.close(end.clone(), Instant::now());
             if registrants.is_empty() {
                 return;
             }
@@ -228,7 +231,14 @@ impl Scope {
     pub fn register(&self, settle: Arc<dyn Settle>, ticket: Ticket) -> Result<(), Closed> {
         let mut state = self.settlement.lock();
         // An attempt of a call that is over is over, too: closing the call closed it.
-        state.record(self.attempt).ok_or(Closed)?.register(settle, ticket)
+        let open = state.record(self.attempt).filter(|record| !record.is_closed());
+        let Some(record) = open else {
+            // `settle` may be the last handle on it, and its drop is somebody else's code: not under the lock.
+            drop(state);
+            return Err(Closed);
+        };
+        record.register(settle, ticket);
+        Ok(())
     }
 
     /// Opens the next attempt at the call.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::{Closed, End, Settle, Ticket};
+use super::{End, Settle, Ticket};
 use crate::outcome::Attempt;
 use crate::{Cost, Instant, Outcome, Price, Str, Usage};
 
@@ -56,25 +56,15 @@ impl Record {
         self.deployment.as_ref()
     }
 
-    pub(super) fn register(
-        &mut self,
-        settle: Arc<dyn Settle>,
-        ticket: Ticket,
-    ) -> Result<(), Closed> {
-        if self.is_closed() {
-            return Err(Closed);
-        }
+    /// Takes a registrant into books that are open.
+    pub(super) fn register(&mut self, settle: Arc<dyn Settle>, ticket: Ticket) {
         self.registrants.push((settle, ticket));
-        Ok(())
     }
 
-    /// Closes the books; whoever closes them gets the registrants, everyone later nothing.
-    pub(super) fn close(&mut self, end: End, now: Instant) -> Option<SmallVec<[Registrant; 4]>> {
-        if self.is_closed() {
-            return None;
-        }
+    /// Closes books that are open, and gives the registrants out: once, since nobody can register any more.
+    pub(super) fn close(&mut self, end: End, now: Instant) -> SmallVec<[Registrant; 4]> {
         self.end = Some((end, now.duration_since(self.opened)));
-        Some(std::mem::take(&mut self.registrants))
+        std::mem::take(&mut self.registrants)
     }
 
     pub(super) fn usage(&mut self, usage: &Usage) {

@@ -48,7 +48,7 @@ fn a_scope_keeps_nothing_open() {
     guard.close(End::Success);
     assert_eq!(log.entries().len(), 1);
     assert!(replay.is_closed());
-    assert_eq!(replay.register(log.clone(), Ticket::default()), Err(Closed));
+    assert_eq!(replay.register(log, Ticket::default()), Err(Closed));
     assert!(replay.attempt().is_err());
 }
 
@@ -106,4 +106,32 @@ fn cut_answers_are_booked_with_what_was_seen() {
 #[test]
 fn a_guard_is_small() {
     assert!(size_of::<Guard>() <= 16);
+}
+
+/// Looks at the call when it is dropped.
+struct LooksBack(Scope);
+
+impl Settle for LooksBack {
+    fn settle(&self, _: Ticket, _: &Outcome) {}
+}
+
+impl Drop for LooksBack {
+    fn drop(&mut self) {
+        assert!(self.0.is_closed());
+    }
+}
+
+#[test]
+fn a_registrant_that_is_refused_is_dropped_outside_the_lock() {
+    // The last handle used to be dropped while the books were locked, so that a drop that looked at them hung.
+    let guard = Settlement::open();
+    let scope = guard.scope();
+    guard.close(End::Success);
+    let (done, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let refused = scope.register(Arc::new(LooksBack(scope.clone())), Ticket::default());
+        done.send(refused).unwrap();
+    });
+    let refused = wait.recv_timeout(std::time::Duration::from_secs(20));
+    assert_eq!(refused, Ok(Err(Closed)));
 }
