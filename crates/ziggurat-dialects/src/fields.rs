@@ -1,0 +1,166 @@
+//! What a caller calls a field: losses name the caller's own words, whichever dialect the call goes to.
+
+use std::borrow::Cow;
+
+use ziggurat_core::{Dialect, Message};
+
+/// A field of the superset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    System,
+    Messages,
+    Tools,
+    ToolChoice,
+    ParallelTools,
+    MaxOutput,
+    Temperature,
+    TopP,
+    TopK,
+    MinP,
+    FrequencyPenalty,
+    PresencePenalty,
+    RepetitionPenalty,
+    Seed,
+    Stop,
+    N,
+    Logprobs,
+    LogitBias,
+    Output,
+    Effort,
+    Thinking,
+    Verbosity,
+    Modalities,
+    Audio,
+    User,
+    Metadata,
+    Store,
+    ServiceTier,
+    CacheKey,
+    CacheRetention,
+    CacheAuto,
+    Prediction,
+    WebSearch,
+}
+
+/// The words of one caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// OpenAI Chat Completions, and dialects that follow it.
+    OpenAi,
+    /// Anthropic Messages.
+    Anthropic,
+    /// A call built in code, or a dialect whose words are not listed: the superset's own.
+    Superset,
+}
+
+impl Names {
+    /// The words of a caller who speaks `source`.
+    pub(crate) fn of(source: Option<Dialect>) -> Self {
+        match source.as_ref().map(|dialect| dialect.name()) {
+            Some("openai") => Self::OpenAi,
+            Some("anthropic") => Self::Anthropic,
+            _ => Self::Superset,
+        }
+    }
+
+    /// The caller's word for a field.
+    pub(crate) fn name(self, field: Field) -> &'static str {
+        let (superset, openai, anthropic) = match field {
+            Field::System => ("system", "messages", "system"),
+            Field::Messages => ("messages", "messages", "messages"),
+            Field::Tools => ("tools", "tools", "tools"),
+            Field::ToolChoice => ("tool_choice", "tool_choice", "tool_choice"),
+            Field::ParallelTools => {
+                ("parallel_tools", "parallel_tool_calls", "tool_choice.disable_parallel_tool_use")
+            }
+            Field::MaxOutput => ("max_output_tokens", "max_completion_tokens", "max_tokens"),
+            Field::Temperature => ("temperature", "temperature", "temperature"),
+            Field::TopP => ("top_p", "top_p", "top_p"),
+            Field::TopK => ("top_k", "top_k", "top_k"),
+            Field::MinP => ("min_p", "min_p", "min_p"),
+            Field::FrequencyPenalty => {
+                ("frequency_penalty", "frequency_penalty", "frequency_penalty")
+            }
+            Field::PresencePenalty => ("presence_penalty", "presence_penalty", "presence_penalty"),
+            Field::RepetitionPenalty => {
+                ("repetition_penalty", "repetition_penalty", "repetition_penalty")
+            }
+            Field::Seed => ("seed", "seed", "seed"),
+            Field::Stop => ("stop", "stop", "stop_sequences"),
+            Field::N => ("n", "n", "n"),
+            Field::Logprobs => ("logprobs", "logprobs", "logprobs"),
+            Field::LogitBias => ("logit_bias", "logit_bias", "logit_bias"),
+            Field::Output => ("output", "response_format", "output_config.format"),
+            Field::Effort => ("reasoning.effort", "reasoning_effort", "output_config.effort"),
+            Field::Thinking => ("reasoning", "reasoning_effort", "thinking"),
+            Field::Verbosity => ("verbosity", "verbosity", "verbosity"),
+            Field::Modalities => ("modalities", "modalities", "modalities"),
+            Field::Audio => ("audio", "audio", "audio"),
+            Field::User => ("user", "user", "metadata.user_id"),
+            Field::Metadata => ("metadata", "metadata", "metadata"),
+            Field::Store => ("store", "store", "store"),
+            Field::ServiceTier => ("service_tier", "service_tier", "service_tier"),
+            Field::CacheKey => ("cache.key", "prompt_cache_key", "cache_control"),
+            Field::CacheRetention => ("cache.retention", "prompt_cache_retention", "cache_control"),
+            Field::CacheAuto => ("cache.auto", "cache_control", "cache_control"),
+            Field::Prediction => ("prediction", "prediction", "prediction"),
+            Field::WebSearch => ("web_search", "web_search_options", "tools"),
+        };
+        match self {
+            Self::Superset => superset,
+            Self::OpenAi => openai,
+            Self::Anthropic => anthropic,
+        }
+    }
+
+    /// Where a message stands in the caller's own list: `messages[2]`, `messages.2`.
+    pub(crate) fn message(self, message: &Message) -> Cow<'static, str> {
+        match message.at {
+            None => self.name(Field::Messages).into(),
+            Some(at) => self.item(self.name(Field::Messages), at),
+        }
+    }
+
+    /// Where a part of a message stands: `messages[2].content[0]`, `messages.2.content.0`.
+    pub(crate) fn part(self, message: &Message, index: usize) -> Cow<'static, str> {
+        match message.at {
+            None => self.name(Field::Messages).into(),
+            Some(_) => self.item(&self.member(&self.message(message), "content"), index),
+        }
+    }
+
+    /// An item of a list.
+    pub(crate) fn item(self, list: &str, index: impl std::fmt::Display) -> Cow<'static, str> {
+        match self {
+            Self::Anthropic => format!("{list}.{index}").into(),
+            Self::OpenAi | Self::Superset => format!("{list}[{index}]").into(),
+        }
+    }
+
+    /// A member of an object.
+    pub(crate) fn member(self, object: &str, name: &str) -> Cow<'static, str> {
+        format!("{object}.{name}").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ziggurat_core::Role;
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_named_as_its_caller_would() {
+        let message = Message::text(Role::User, "x").at(2);
+        assert_eq!(Names::OpenAi.part(&message, 0), "messages[2].content[0]");
+        assert_eq!(Names::Anthropic.part(&message, 0), "messages.2.content.0");
+        assert_eq!(Names::Superset.message(&Message::text(Role::User, "x")), "messages");
+    }
+
+    #[test]
+    fn fields_have_their_callers_names() {
+        assert_eq!(Names::of(None).name(Field::MaxOutput), "max_output_tokens");
+        assert_eq!(Names::OpenAi.name(Field::MaxOutput), "max_completion_tokens");
+        assert_eq!(Names::Anthropic.name(Field::MaxOutput), "max_tokens");
+    }
+}

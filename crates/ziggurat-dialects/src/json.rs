@@ -1,0 +1,463 @@
+//! JSON read by borrowing and written without a tree, for all dialects.
+
+use std::fmt;
+
+use memchr::{memchr, memmem};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+use ziggurat_core::{Error, Extras, RawJson, Str};
+
+/// A place in a request, for errors that name it. It costs nothing until it is printed: `messages.0.content`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'a> {
+    up: Option<&'a At<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Name(&'a str),
+    Index(usize),
+}
+
+impl<'a> At<'a> {
+    /// A top-level member.
+    pub(crate) fn root(name: &'a str) -> Self {
+        Self { up: None, step: Step::Name(name) }
+    }
+
+    /// A member of what is here.
+    pub(crate) fn name(&'a self, name: &'a str) -> Self {
+        Self { up: Some(self), step: Step::Name(name) }
+    }
+
+    /// An item of what is here.
+    pub(crate) fn index(&'a self, index: usize) -> Self {
+        Self { up: Some(self), step: Step::Index(index) }
+    }
+
+    /// A 400 that blames this place.
+    pub(crate) fn error(&self, what: impl fmt::Display) -> Error {
+        let path = self.to_string();
+        Error::invalid(format!("{path}: {what}")).with_param(path)
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(up) = self.up {
+            write!(f, "{up}.")?;
+        }
+        match self.step {
+            Step::Name(name) => f.write_str(name),
+            Step::Index(index) => write!(f, "{index}"),
+        }
+    }
+}
+
+/// Reads a value; `expected` says what it should have been (`a list`).
+pub(crate) fn read<'a, T: Deserialize<'a>>(
+    text: &'a str,
+    at: At<'_>,
+    expected: &str,
+) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| match error.classify() {
+        Category::Data => at.error(format_args!("{expected} is expected")),
+        _ => at.error("this is not valid JSON"),
+    })
+}
+
+/// Reads a JSON string, sharing `body` where it holds no escapes.
+pub(crate) fn read_text(raw: &str, body: &Str, at: At<'_>) -> Result<Str, Error> {
+    shared_text(raw, body).ok_or_else(|| at.error("a string is expected"))
+}
+
+/// The text of a JSON string, sharing `body` where it holds no escapes; `None` if it is no string.
+pub(crate) fn shared_text(raw: &str, body: &Str) -> Option<Str> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr(b'\\', inner.as_bytes()).is_none() {
+        // A value that was only balanced so far may still hold characters that JSON forbids.
+        return (!inner.bytes().any(|byte| byte < 0x20)).then(|| body.slice_ref(inner));
+    }
+    serde_json::from_str::<String>(raw).ok().map(Str::from)
+}
+
+/// The members of a nested object. Those that are taken are understood, the rest becomes extras.
+///
+/// Of two members with one name the last counts, as it does for most parsers.
+#[derive(Debug, Default)]
+pub(crate) struct Fields<'a>(SmallVec<[(Name<'a>, &'a RawValue); 6]>);
+
+/// A member's name, borrowed where it holds no escapes.
+#[derive(Debug)]
+enum Name<'a> {
+    Borrowed(&'a str),
+    Owned(Box<str>),
+}
+
+impl Name<'_> {
+    fn get(&self) -> &str {
+        match self {
+            Self::Borrowed(name) => name,
+            Self::Owned(name) => name,
+        }
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Takes a member out. `null` counts as absent.
+    pub(crate) fn take(&mut self, name: &str) -> Option<&'a str> {
+        let mut found = None;
+        while let Some(index) = self.0.iter().rposition(|(key, _)| key.get() == name) {
+            let (_, value) = self.0.remove(index);
+            found = found.or(Some(value.get()));
+        }
+        found.filter(|value| *value != "null")
+    }
+
+    /// Looks at a member. `null` counts as absent.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
+        let found = self.0.iter().rev().find(|(key, _)| key.get() == name);
+        found.map(|(_, value)| value.get()).filter(|value| *value != "null")
+    }
+
+    /// Takes a string out.
+    pub(crate) fn text(
+        &mut self,
+        name: &str,
+        body: &Str,
+        at: At<'_>,
+    ) -> Result<Option<Str>, Error> {
+        self.take(name).map(|raw| read_text(raw, body, at.name(name))).transpose()
+    }
+
+    /// Takes a string out that must be there.
+    pub(crate) fn need(&mut self, name: &str, body: &Str, at: At<'_>) -> Result<Str, Error> {
+        match self.text(name, body, at)? {
+            Some(text) => Ok(text),
+            None => Err(at.name(name).error("this field is required")),
+        }
+    }
+
+    /// Takes a value out.
+    pub(crate) fn value<T: Deserialize<'a>>(
+        &mut self,
+        name: &str,
+        at: At<'_>,
+        expected: &str,
+    ) -> Result<Option<T>, Error> {
+        self.take(name).map(|raw| read(raw, at.name(name), expected)).transpose()
+    }
+
+    /// Whether nothing is left but `null`s.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|(_, value)| value.get() == "null")
+    }
+
+    /// Names and values that are left.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.0.iter().map(|(name, value)| (name.get(), value.get()))
+    }
+
+    /// What is left, as extras. `null` says nothing and goes.
+    pub(crate) fn leave(self, extras: &mut Extras, body: &Str) {
+        for (name, value) in self.0 {
+            if value.get() != "null" {
+                extras.push(body.slice_ref(name.get()), RawJson::from_raw(value, body));
+            }
+        }
+    }
+
+    /// What is left, as one object; `None` if that is nothing.
+    pub(crate) fn object(&self) -> Option<RawJson> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut out = Vec::new();
+        let mut object = Object::begin(&mut out);
+        for (name, value) in self.iter() {
+            object.raw(name, value);
+        }
+        object.end();
+        raw_json(out)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(member) = map.next_entry()? {
+                    fields.0.push(member);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Name::Borrowed(text))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Name::Owned(text.into()))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// Writes a JSON object.
+#[derive(Debug)]
+pub(crate) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    /// Opens it.
+    pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, empty: true }
+    }
+
+    /// Writes a name; the value is for the caller to write.
+    pub(crate) fn member(&mut self, name: &str) -> &mut Vec<u8> {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        string(self.out, name);
+        self.out.push(b':');
+        self.out
+    }
+
+    /// A string.
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
+        string(self.member(name), text);
+    }
+
+    /// A value that is JSON already.
+    pub(crate) fn raw(&mut self, name: &str, json: &str) {
+        self.member(name).extend_from_slice(json.as_bytes());
+    }
+
+    /// A whole number.
+    pub(crate) fn number(&mut self, name: &str, number: impl itoa::Integer) {
+        integer(self.member(name), number);
+    }
+
+    /// A number.
+    pub(crate) fn float(&mut self, name: &str, number: f64) {
+        float(self.member(name), number);
+    }
+
+    /// Yes or no.
+    pub(crate) fn flag(&mut self, name: &str, flag: bool) {
+        self.raw(name, if flag { "true" } else { "false" });
+    }
+
+    /// All members of another object, as they are.
+    pub(crate) fn members_of(&mut self, object: &RawJson) {
+        let inner = object.get().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        let Some(inner) = inner.map(str::trim).filter(|inner| !inner.is_empty()) else { return };
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        self.out.extend_from_slice(inner.as_bytes());
+    }
+
+    /// Extra members.
+    pub(crate) fn extras(&mut self, extras: &Extras) {
+        for (name, value) in &extras.members {
+            self.raw(name, value.get());
+        }
+    }
+
+    /// Closes it.
+    pub(crate) fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
+/// Writes a JSON array.
+#[derive(Debug)]
+pub(crate) struct Array<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> Array<'a> {
+    /// Opens it.
+    pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'[');
+        Self { out, empty: true }
+    }
+
+    /// Begins an item; the value is for the caller to write.
+    pub(crate) fn item(&mut self) -> &mut Vec<u8> {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        self.out
+    }
+
+    /// Begins an object.
+    pub(crate) fn object(&mut self) -> Object<'_> {
+        Object::begin(self.item())
+    }
+
+    /// Closes it.
+    pub(crate) fn end(self) {
+        self.out.push(b']');
+    }
+}
+
+/// Writes a JSON string.
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("a Vec takes every byte");
+}
+
+/// Writes a whole number.
+pub(crate) fn integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Writes a number; `null` for what is none in JSON.
+pub(crate) fn float(out: &mut Vec<u8>, number: f64) {
+    serde_json::to_writer(out, &number).expect("a Vec takes every byte");
+}
+
+/// What was written, as a value; `None` if it is not one JSON value.
+pub(crate) fn raw_json(written: Vec<u8>) -> Option<RawJson> {
+    RawJson::parse(Str::from_utf8(written.into()).ok()?).ok()
+}
+
+/// A value without white space between its tokens. Numbers, key order and escapes stay as they are.
+pub(crate) fn compact(json: &str, body: &Str) -> Str {
+    let space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    if !json.bytes().any(space) {
+        return body.slice_ref(json);
+    }
+    let mut in_string = false;
+    let mut escaped = false;
+    let mut tight = String::with_capacity(json.len());
+    tight.extend(json.chars().filter(|char| {
+        if in_string {
+            in_string = escaped || *char != '"';
+            escaped = !escaped && *char == '\\';
+            return true;
+        }
+        in_string = *char == '"';
+        !matches!(char, ' ' | '\t' | '\n' | '\r')
+    }));
+    if tight.len() == json.len() { body.slice_ref(json) } else { Str::from(tight) }
+}
+
+/// Whether `data` has a member `name` whose value is a string that is not empty, at any depth, found without parsing.
+///
+/// Inside JSON strings quotes are escaped, so that `"name"` followed by a colon can only be a member's name.
+pub(crate) fn has_text(data: &[u8], name: &str) -> bool {
+    let mut quoted = SmallVec::<[u8; 32]>::from_slice(b"\"");
+    quoted.extend_from_slice(name.as_bytes());
+    quoted.push(b'"');
+    memmem::find_iter(data, &quoted).any(|at| {
+        let rest = data[at + quoted.len()..].trim_ascii_start();
+        let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.is_some_and(|value| value.starts_with(b"\"") && !value.starts_with(b"\"\""))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_prints_as_a_path() {
+        let messages = At::root("messages");
+        let first = messages.index(0);
+        let error = first.name("content").error("a list is expected");
+        assert_eq!(error.to_string(), "messages.0.content: a list is expected");
+        assert_eq!(error.param(), Some("messages.0.content"));
+    }
+
+    #[test]
+    fn text_shares_the_body_unless_it_holds_escapes() {
+        let body = Str::from(r#""plain""#);
+        let text = shared_text(&body, &body).unwrap();
+        assert_eq!(text.as_ptr(), body[1..].as_ptr());
+        assert_eq!(shared_text(r#""a\nb""#, &body).unwrap(), "a\nb");
+        assert_eq!(shared_text("1", &body), None);
+        assert_eq!(shared_text("\"a\nb\"", &body), None);
+        assert_eq!(shared_text("\"", &body), None);
+    }
+
+    #[test]
+    fn what_is_not_taken_is_left() {
+        let body = Str::from(r#"{"a":1,"b":null,"c":{"d":[1.50]},"a":2}"#);
+        let mut fields: Fields<'_> = serde_json::from_str(&body).unwrap();
+        assert_eq!(fields.take("a"), Some("2"));
+        assert_eq!(fields.object().unwrap().get(), r#"{"b":null,"c":{"d":[1.50]}}"#);
+        let mut extras = Extras::default();
+        fields.leave(&mut extras, &body);
+        assert_eq!(extras.members.len(), 1);
+        assert_eq!(extras.get("c").unwrap().get(), r#"{"d":[1.50]}"#);
+    }
+
+    #[test]
+    fn objects_are_written_in_order() {
+        let mut out = Vec::new();
+        let mut object = Object::begin(&mut out);
+        object.text("a", "x\"y");
+        object.members_of(&RawJson::parse(Str::from(r#"{ "b": {} }"#)).unwrap());
+        object.members_of(&RawJson::EMPTY_OBJECT);
+        object.float("c", 0.5);
+        let mut array = Array::begin(object.member("d"));
+        array.object().end();
+        integer(array.item(), 1u8);
+        array.end();
+        object.end();
+        assert_eq!(out, br#"{"a":"x\"y","b": {},"c":0.5,"d":[{},1]}"#);
+    }
+
+    #[test]
+    fn white_space_between_tokens_goes_and_nothing_else() {
+        let loose = Str::from("{ \"a b\" : [ 1.50 , \"\\\" x\" ] }\n");
+        assert_eq!(compact(&loose, &loose), r#"{"a b":[1.50,"\" x"]}"#);
+        let tight = Str::from(r#"{"z":1152921504606846977}"#);
+        assert_eq!(compact(&tight, &tight).as_ptr(), tight.as_ptr());
+    }
+
+    #[test]
+    fn a_text_member_is_found_without_parsing() {
+        assert!(has_text(br#"{"type":"text","text":"x"}"#, "text"));
+        assert!(has_text(br#"{"text" : "x"}"#, "text"));
+        assert!(!has_text(br#"{"type":"text","text":""}"#, "text"));
+        assert!(!has_text(br#"{"other":"\"text\":\"x\""}"#, "text"));
+        assert!(!has_text(br#"{"text":null}"#, "text"));
+    }
+}
