@@ -34,6 +34,9 @@ pub struct Capabilities {
     pub structured_output: bool,
     /// Whether stop texts are taken.
     pub stop: bool,
+    /// Whether single parts of a prompt can be marked for the cache where the dialect leaves that to the model
+    /// (OpenAI `prompt_cache_breakpoint`, from gpt-5.6 on). A model that does not know the mark refuses the call.
+    pub cache_marks: bool,
     /// The most output tokens.
     pub max_output: Option<u64>,
 }
@@ -55,6 +58,7 @@ impl Default for Capabilities {
             mid_system: true,
             structured_output: true,
             stop: true,
+            cache_marks: false,
             max_output: None,
         }
     }

@@ -58,6 +58,13 @@ impl Frame {
         self.bytes
     }
 
+    /// The same facts about these bytes.
+    #[must_use]
+    pub fn with_bytes(mut self, bytes: Bytes) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
     /// What is in it.
     #[must_use]
     pub fn facts(&self) -> Facts {
