@@ -1,7 +1,7 @@
 //! How the upstream is told what to answer.
 //!
 //! A gateway may drop headers, rename the model and rebuild the body, but it never touches the text of
-//! a prompt: so that is where the instructions travel, as `chunks=200;delay_us=1000;per_write=1;`. The
+//! a prompt: so that is where the instructions travel, as `chunks=200;delay_us=1000;per_write=1;hold=0;`. The
 //! other two facts the upstream reads, `"stream"` and `"include_usage"`, are the request's own.
 
 use std::time::Duration;
@@ -22,18 +22,26 @@ pub struct Script {
     pub delay: Duration,
     /// Events per write.
     pub per_write: u32,
+    /// Whether the stream falls silent after its last event of text and stays open.
+    pub hold: bool,
 }
 
 impl Script {
     /// `chunks` events, one per write, `delay` apart.
     pub const fn paced(chunks: u32, delay: Duration) -> Self {
-        Self { chunks, delay, per_write: 1 }
+        Self { chunks, delay, per_write: 1, hold: false }
+    }
+
+    /// One event at once, and then silence.
+    pub const fn held() -> Self {
+        Self { chunks: 1, delay: Duration::ZERO, per_write: 1, hold: true }
     }
 
     /// The script as it stands in a prompt.
     pub fn to_text(self) -> String {
-        let Self { chunks, delay, per_write } = self;
-        format!("{MARK}{chunks};delay_us={};per_write={per_write};", delay.as_micros())
+        let Self { chunks, delay, per_write, hold } = self;
+        let (delay, hold) = (delay.as_micros(), u8::from(hold));
+        format!("{MARK}{chunks};delay_us={delay};per_write={per_write};hold={hold};")
     }
 
     /// Reads what follows [`MARK`]; what is not said stays as it is in `self`.
@@ -52,6 +60,7 @@ impl Script {
                 Some(("per_write", number)) => {
                     self.per_write = number.parse().map_or(self.per_write, |n: u32| n.max(1));
                 }
+                Some(("hold", flag)) => self.hold = flag == "1",
                 // The script is over; what follows is prose.
                 _ => break,
             }
@@ -130,7 +139,8 @@ mod tests {
 
     #[test]
     fn a_script_survives_being_written_into_a_prompt() {
-        let script = Script { chunks: 200, delay: Duration::from_micros(1500), per_write: 4 };
+        let script =
+            Script { chunks: 200, delay: Duration::from_micros(1500), per_write: 4, hold: true };
         let body =
             format!(r#"{{"messages":[{{"content":"{} Dear model; a=b;"}}]}}"#, script.to_text());
         assert_eq!(scanned(&body).script(DEFAULTS), script);

@@ -27,9 +27,6 @@ use ziggurat_benches::{
 
 /// Size of a connection's read buffer, and with it the longest head.
 const BUFFER: usize = 128 << 10;
-/// From this pause on the upstream notices a caller that hangs up while it waits.
-const WATCH_FROM: Duration = Duration::from_millis(100);
-
 /// A provider with fixed answers.
 #[derive(Debug, Parser)]
 struct Args {
@@ -69,7 +66,10 @@ async fn main() -> Result<()> {
         openai_stream: Stream::new(Dialect::Openai, false),
         openai_stream_usage: Stream::new(Dialect::Openai, true),
         anthropic_stream: Stream::new(Dialect::Anthropic, true),
-        defaults: Script { chunks, delay: Duration::from_micros(args.delay_us), per_write },
+        defaults: Script {
+            per_write,
+            ..Script::paced(chunks, Duration::from_micros(args.delay_us))
+        },
     });
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let listener = TcpListener::bind(address).await.with_context(|| address.to_string())?;
@@ -146,8 +146,13 @@ async fn write_stream(
     let mut due = Instant::now();
     let mut left = script.chunks;
     while left > 0 {
-        due += script.delay;
-        pause(connection, due, script.delay).await?;
+        if script.delay.is_zero() {
+            // The others have their turn: events of many streams come mixed, as they do in practice.
+            yield_now().await;
+        } else {
+            due += script.delay;
+            sleep_until(due).await;
+        }
         let now = script.per_write.min(left);
         if now == 1 {
             connection.write_all(&stream.single).await?;
@@ -156,24 +161,10 @@ async fn write_stream(
         }
         left -= now;
     }
-    connection.write_all(&stream.closing).await
-}
-
-async fn pause(connection: &TcpStream, due: Instant, delay: Duration) -> io::Result<()> {
-    if delay.is_zero() {
-        // The other streams have their turn: events of many streams come mixed, as they do in practice.
-        yield_now().await;
-    } else if delay < WATCH_FROM {
-        sleep_until(due).await;
-    } else {
-        tokio::select! {
-            () = sleep_until(due) => {}
-            // A caller that streams an answer sends nothing: what is readable is its end.
-            ready = connection.readable() => {
-                ready?;
-                return Err(io::ErrorKind::ConnectionAborted.into());
-            }
-        }
+    if script.hold {
+        // A caller that streams an answer sends nothing: what is readable is its end.
+        connection.readable().await?;
+        return Err(io::ErrorKind::ConnectionAborted.into());
     }
-    Ok(())
+    connection.write_all(&stream.closing).await
 }

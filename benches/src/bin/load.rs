@@ -64,7 +64,7 @@ async fn main() -> Result<()> {
         dialect: args.dialect,
         model: args.model,
         size: args.size,
-        stream: args.chunks.map(|chunks| Script { chunks, delay, per_write }),
+        stream: args.chunks.map(|chunks| Script { per_write, ..Script::paced(chunks, delay) }),
         key: args.key,
     };
     let request = prompt.request(&args.server.to_string());

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
@@ -36,8 +36,6 @@ const MANY: u32 = 210;
 const PACE: Duration = Duration::from_millis(1);
 /// Events and pace of a stream that is looked through for late tokens.
 const WATCHED: Script = Script::paced(8, Duration::from_millis(2));
-/// A stream that says a word and then nothing for longer than a run lasts.
-const STALLED: Script = Script::paced(2, Duration::from_millis(500));
 /// Streams opened at the same time, on the way to all of them.
 const OPENED_AT_ONCE: usize = 64;
 /// What a server gets to come to rest before its memory is read.
@@ -216,10 +214,12 @@ impl<'a> Measure<'a> {
         let process = server.process();
         let idle = process.resident()?;
         let files = process.open_files()?;
-        let request = Arc::new(self.request(model, 2 * KIB, Some(STALLED)));
+        let request = Arc::new(self.request(model, 2 * KIB, Some(Script::held())));
         let held = hold_streams(server.address(), &request, self.streams, OPENED_AT_ONCE).await?;
         sleep(REST).await;
         let full = process.resident()?;
+        let open = process.open_files()?.saturating_sub(files);
+        ensure!(open >= self.streams, "{open} connections for {} open streams", self.streams);
         drop(held);
         sleep(REST).await;
         let mut readings = Readings::default();
