@@ -5,7 +5,7 @@ use std::ops::{BitOr, BitOrAssign};
 
 use bytes::Bytes;
 
-use crate::{Error, Event, Usage};
+use crate::{Error, ErrorKind, Event, Origin, Usage};
 
 /// A run of one or more whole wire events as one slice, with facts about what is in it.
 ///
@@ -103,6 +103,18 @@ impl Frame {
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.more.as_ref().and_then(|more| more.error.as_ref())
+    }
+
+    /// Why the stream failed, if the frame says that it did: the error it holds, or a general one where it is merely
+    /// [marked](Self::mark) with [`Facts::ERROR`].
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        let unnamed = || {
+            Error::new(ErrorKind::BadUpstream, "the provider reported an error in its stream")
+                .with_origin(Origin::Provider)
+        };
+        let failed = self.facts.has(Facts::ERROR);
+        self.error().cloned().or_else(|| failed.then(unnamed))
     }
 
     /// Takes note of an error.
@@ -254,6 +266,16 @@ mod tests {
     fn a_frame_is_small_enough_to_move() {
         assert!(size_of::<Frame>() <= 48, "{}", size_of::<Frame>());
         assert!(size_of::<Option<Result<Frame, Error>>>() <= 56);
+    }
+
+    #[test]
+    fn a_marked_error_is_a_failure_even_if_nobody_named_it() {
+        assert!(Frame::new(Bytes::new(), Facts::CONTENT).failure().is_none());
+        let marked = Frame::new(Bytes::new(), Facts::ERROR);
+        assert_eq!(marked.failure().unwrap().kind(), ErrorKind::BadUpstream);
+        let mut named = Frame::new(Bytes::new(), Facts::NONE);
+        named.set_error(Error::new(ErrorKind::Overloaded, "busy"));
+        assert_eq!(named.failure().unwrap().kind(), ErrorKind::Overloaded);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use smallvec::SmallVec;
 
-use crate::settle::{End, Guard};
+use crate::settle::{End, Guard, Scope};
 use crate::{
     Answer, Body, Dialect, Error, Event, Facts, Frame, Loss, Restore, Str, StreamDecoder, Usage,
 };
@@ -142,6 +142,21 @@ impl Reply {
         self.guards.push(guard);
     }
 
+    /// The scope that this reply reports to, while it keeps one open: the attempt's, else the call's.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        self.guards.first().map(Guard::scope)
+    }
+
+    /// The source of frames, for a layer that looks ahead. What is read here is not booked and settles nothing: whoever
+    /// reads puts it back in front with [`wrap_frames`](Self::wrap_frames), so that it counts when the caller reads it.
+    pub fn frames_mut(&mut self) -> Option<&mut dyn Frames> {
+        match &mut self.body {
+            ReplyBody::Frames(frames) => Some(&mut **frames),
+            _ => None,
+        }
+    }
+
     /// Puts another source of frames around the one there is. Does nothing to a body without frames.
     pub fn wrap_frames<F: Frames + 'static>(&mut self, wrap: impl FnOnce(Box<dyn Frames>) -> F) {
         self.body = match std::mem::replace(&mut self.body, ReplyBody::Taken) {
@@ -185,8 +200,8 @@ impl Reply {
                         guard.scope().report_usage(usage);
                     }
                 }
-                if let Some(error) = frame.error() {
-                    self.end(&End::Failure(error.clone()));
+                if let Some(error) = frame.failure() {
+                    self.end(&End::Failure(error));
                 } else if facts.has(Facts::TERMINATOR) {
                     self.end(&End::Success);
                 }

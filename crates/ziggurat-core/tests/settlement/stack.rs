@@ -347,6 +347,7 @@ impl Frames for Script {
                 frame.set_usage(&world.usage());
             }
             8 => std::panic::resume_unwind(Box::new("a decoder fails")),
+            9 if world.chance(3) => frame.mark(Facts::ERROR),
             9 => frame.mark(Facts::KEEP_ALIVE),
             10..13 => frame.set_usage(&world.usage()),
             13 => {
