@@ -31,6 +31,9 @@ struct Args {
     /// The kind of runtime: that of the server it is compared with.
     #[arg(long, env = "BENCH_RUNTIME", value_enum, default_value_t = Kind::Multi)]
     runtime: Kind,
+    /// Leave Nagle's algorithm on towards callers: what late tokens look like.
+    #[arg(long)]
+    nagle: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -71,7 +74,7 @@ async fn serve(args: Args) -> Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| address.to_string())?;
     loop {
         let (connection, _) = listener.accept().await?;
-        connection.set_nodelay(true)?;
+        connection.set_nodelay(!args.nagle)?;
         tokio::spawn(serve_connection(connection, proxy.clone()));
     }
 }
