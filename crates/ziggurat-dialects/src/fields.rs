@@ -6,7 +6,9 @@ use ziggurat_core::{Dialect, Message};
 
 /// A field of the superset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Field {
+#[non_exhaustive]
+#[allow(missing_docs)] // Each is the field of `Chat` with that name.
+pub enum Field {
     System,
     Messages,
     Tools,
@@ -44,7 +46,8 @@ pub(crate) enum Field {
 
 /// The words of one caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Names {
+#[non_exhaustive]
+pub enum Names {
     /// OpenAI Chat Completions, and dialects that follow it.
     OpenAi,
     /// Anthropic Messages.
@@ -55,7 +58,8 @@ pub(crate) enum Names {
 
 impl Names {
     /// The words of a caller who speaks `source`.
-    pub(crate) fn of(source: Option<Dialect>) -> Self {
+    #[must_use]
+    pub fn of(source: Option<Dialect>) -> Self {
         match source.as_ref().map(|dialect| dialect.name()) {
             Some("openai") => Self::OpenAi,
             Some("anthropic") => Self::Anthropic,
@@ -64,7 +68,8 @@ impl Names {
     }
 
     /// The caller's word for a field.
-    pub(crate) fn name(self, field: Field) -> &'static str {
+    #[must_use]
+    pub fn name(self, field: Field) -> &'static str {
         let (superset, openai, anthropic) = match field {
             Field::System => ("system", "messages", "system"),
             Field::Messages => ("messages", "messages", "messages"),
@@ -114,7 +119,8 @@ impl Names {
     }
 
     /// Where a message stands in the caller's own list: `messages[2]`, `messages.2`.
-    pub(crate) fn message(self, message: &Message) -> Cow<'static, str> {
+    #[must_use]
+    pub fn message(self, message: &Message) -> Cow<'static, str> {
         match message.at {
             None => self.name(Field::Messages).into(),
             Some(at) => self.item(self.name(Field::Messages), at),
@@ -122,7 +128,8 @@ impl Names {
     }
 
     /// Where a part of a message stands: `messages[2].content[0]`, `messages.2.content.0`.
-    pub(crate) fn part(self, message: &Message, index: usize) -> Cow<'static, str> {
+    #[must_use]
+    pub fn part(self, message: &Message, index: usize) -> Cow<'static, str> {
         match message.at {
             None => self.name(Field::Messages).into(),
             Some(_) => self.item(&self.member(&self.message(message), "content"), index),
@@ -130,7 +137,8 @@ impl Names {
     }
 
     /// An item of a list.
-    pub(crate) fn item(self, list: &str, index: impl std::fmt::Display) -> Cow<'static, str> {
+    #[must_use]
+    pub fn item(self, list: &str, index: impl std::fmt::Display) -> Cow<'static, str> {
         match self {
             Self::Anthropic => format!("{list}.{index}").into(),
             Self::OpenAi | Self::Superset => format!("{list}[{index}]").into(),
@@ -138,7 +146,8 @@ impl Names {
     }
 
     /// A member of an object.
-    pub(crate) fn member(self, object: &str, name: &str) -> Cow<'static, str> {
+    #[must_use]
+    pub fn member(self, object: &str, name: &str) -> Cow<'static, str> {
         format!("{object}.{name}").into()
     }
 }

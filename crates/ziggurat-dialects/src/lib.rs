@@ -2,3 +2,6 @@
 
 mod fields;
 mod json;
+pub mod normalise;
+
+pub use fields::{Field, Names};
