@@ -30,6 +30,7 @@ mod money;
 mod operation;
 mod outcome;
 mod payload;
+mod raw;
 mod reply;
 mod secret;
 mod service;

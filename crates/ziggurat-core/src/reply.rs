@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use smallvec::SmallVec;
 
+use crate::raw::RawBody;
 use crate::settle::{End, Guard, Scope};
 use crate::{
     Answer, Body, Dialect, Error, Event, Facts, Frame, Loss, Restore, Str, StreamDecoder, Usage,
@@ -212,7 +213,8 @@ impl Reply {
         Poll::Ready(next)
     }
 
-    /// Takes the body of a reply that is not in frames. The call is settled: with what the body says of itself.
+    /// Takes the body of a reply that is not in frames. The call is settled, with what the body says of itself; with a raw
+    /// body that happens where its last data is read.
     pub fn take_body(&mut self) -> ReplyBody {
         let body = std::mem::replace(&mut self.body, ReplyBody::Taken);
         if matches!(body, ReplyBody::Frames(_)) {
@@ -223,6 +225,11 @@ impl Reply {
             && let Some(usage) = answer.usage()
         {
             self.report_usage(&usage);
+        }
+        if let ReplyBody::Raw(body) = body {
+            // What was read of it so far is nothing: the guards go with it.
+            let guards = std::mem::take(&mut self.guards);
+            return ReplyBody::Raw(Body::stream(RawBody::new(body, guards)));
         }
         self.end(&End::Success);
         body
