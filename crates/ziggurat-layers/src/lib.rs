@@ -1,1 +1,43 @@
-//! Placeholder.
+//! The layers of the Ziggurat LLM gateway that stand between its two ends.
+//!
+//! Each is a [`tower_layer::Layer`] around any service that answers a [`Call`](ziggurat_core::Call) with a
+//! [`Reply`](ziggurat_core::Reply), has a feature of its own, and can be taken out and set into another tower:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use tower::ServiceBuilder;
+//! use ziggurat_core::{Call, CallService};
+//! use ziggurat_layers::{PeekLayer, TimeoutLayer};
+//!
+//! fn stack(provider: impl CallService) -> impl CallService {
+//!     ServiceBuilder::new()
+//!         // A provider that fails in its first event has failed, not answered.
+//!         .layer(PeekLayer::new())
+//!         // A provider that says nothing is not waited for.
+//!         .layer(TimeoutLayer::new().first_content(Duration::from_secs(30)).idle(Duration::from_secs(60)))
+//!         .service(provider)
+//! }
+//! ```
+//!
+//! | feature | layer | what it does |
+//! | --- | --- | --- |
+//! | `peek` | [`PeekLayer`] | holds the head back until content has come, so that `Ok` is the commit point |
+//! | `timeout` | [`TimeoutLayer`] | one clock each for the first content, for silence and for the whole attempt |
+//!
+//! The layers decide on facts of [frames](ziggurat_core::Frame) and never look into a wire format. None of them reserves
+//! anything in `poll_ready`: it only forwards. Dropping what they return drops what is inside, which cancels the request to
+//! the provider.
+
+#[cfg(feature = "peek")]
+pub mod peek;
+#[cfg(feature = "timeout")]
+pub mod timeout;
+
+#[cfg(feature = "peek")]
+pub use peek::{Peek, PeekLayer};
+#[cfg(feature = "timeout")]
+pub use timeout::{Timeout, TimeoutLayer};
+
+#[cfg(test)]
+mod fake;
