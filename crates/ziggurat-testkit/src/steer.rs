@@ -17,7 +17,7 @@
 //! | `[stop:XYZ]` | produces `XYZ`, which ends the answer if it is a stop sequence |
 //! | `[system?]` | answers `System: <system text>` |
 //! | `[cached]` | finds half of the prompt in the cache, and writes a quarter to it |
-//! | `[slow:MS]` | pauses so many milliseconds between events |
+//! | `[slow:MS]` | pauses so many milliseconds between events; without a stream, once before it answers |
 //! | `[error:X]`, `[error:X:S]` | fails; X is a status or one of `context`, `quota`, `auth`, `permission`, `model`, `policy`, `billing`, `large`, `timeout`, `overloaded`; S is `retry-after` in seconds (1 otherwise, where there is one) |
 //! | `[midstream-error]` | fails after two deltas of its stream; without a stream it fails with a 500 |
 //! | `[cut]` | breaks off without the end of the stream, or of the body |

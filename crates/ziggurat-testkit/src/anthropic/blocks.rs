@@ -120,7 +120,15 @@ fn block<'a>(field: &Field<'a>, role: &str, version: Version) -> Result<Members<
             block.need("data")?.string()?;
         }
         "tool_use" => {
-            block.only(&["type", "id", "name", "input", "cache_control"])?;
+            block.only(&[
+                "type",
+                "id",
+                "name",
+                "input",
+                "cache_control",
+                "caller",
+                "toolset_name",
+            ])?;
             id(&block.need("id")?)?;
             let name = block.need("name")?;
             if !check::is_name(name.string()?, 200) {
@@ -142,7 +150,7 @@ fn id(field: &Field<'_>) -> Result<(), Fault> {
 }
 
 fn tool_result(block: &Members<'_>, version: Version) -> Result<(), Fault> {
-    block.only(&["type", "tool_use_id", "content", "is_error", "cache_control"])?;
+    block.only(&["type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"])?;
     id(&block.need("tool_use_id")?)?;
     block.get("is_error").map(|field| field.boolean()).transpose()?;
     let Some(content) = block.get("content").filter(|content| !content.value.is_string()) else {
@@ -196,7 +204,7 @@ fn cites_nothing(block: &Members<'_>, role: &str, version: Version) -> Result<()
 fn media(kind: &str, block: &Members<'_>, version: Version) -> Result<(), Fault> {
     match kind {
         "image" => {
-            block.only(&["type", "source", "cache_control"])?;
+            block.only(&["type", "source", "cache_control", "transformations"])?;
             image(&block.need("source")?)
         }
         "document" => {

@@ -38,8 +38,8 @@ pub(super) fn valid(schema: &Value) -> Result<(), ()> {
             value.as_object().is_some_and(|properties| properties.values().all(is_schema))
         };
         let ok = fits("type", &|kind| known(kind) || all(kind, &known))
-            && fits("properties", &properties)
-            && fits("required", &|list| all(list, &Value::is_string))
+            && fits("properties", &|value| value.is_null() || properties(value))
+            && fits("required", &|list| list.is_null() || all(list, &Value::is_string))
             && fits("enum", &Value::is_array)
             && fits("items", &is_schema)
             && fits("anyOf", &|list| all(list, &is_schema));

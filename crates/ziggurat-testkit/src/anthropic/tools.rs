@@ -11,13 +11,14 @@ use super::{
 use crate::check;
 
 /// What the types of the vendor's own tools begin with; a date follows.
-const SERVER_TOOLS: [&str; 9] = [
+const SERVER_TOOLS: [&str; 10] = [
     "web_search_",
     "web_fetch_",
     "code_execution_",
     "bash_",
     "text_editor_",
     "computer_",
+    "browser_toolset_",
     "memory_",
     "tool_search_tool_bm25_",
     "tool_search_tool_regex_",

@@ -34,7 +34,7 @@ const MESSAGE: [&str; 20] = [
     "diagnostics",
 ];
 /// Every field of a request to count tokens.
-const COUNTING: [&str; 8] = [
+const COUNTING: [&str; 9] = [
     "model",
     "messages",
     "system",
@@ -42,6 +42,7 @@ const COUNTING: [&str; 8] = [
     "output_config",
     "tools",
     "tool_choice",
+    "speed",
     "cache_control",
 ];
 /// Fields that need an `anthropic-beta` header.
@@ -166,7 +167,7 @@ fn rest(top: &Members<'_>) -> Result<(), Fault> {
         }
     }
     top.get("service_tier").map(|field| field.one_of(&["auto", "standard_only"])).transpose()?;
-    top.get("speed").map(|field| field.one_of(&["standard", "fast"])).transpose()?;
+    top.nullable("speed").map(|field| field.one_of(&["standard", "fast"])).transpose()?;
     top.nullable("inference_geo").map(|field| field.string()).transpose()?;
     if let Some(field) = top.nullable("diagnostics") {
         field.object()?.only(&["previous_message_id"])?;

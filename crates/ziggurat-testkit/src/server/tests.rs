@@ -374,7 +374,8 @@ async fn a_client_that_stops_reading_stops_the_provider() {
     let provider = FakeProvider::bare().script(script).spawn().await;
     let stream = send(&provider, ASK).await;
     let mut seen = 0;
-    // Settled once nothing was sent for a while; the buffers of both ends hold a few MiB.
+    // The kernel's buffers keep no clock that could be paused: settled means that nothing was
+    // sent for a while. Both ends together hold a few MiB.
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let sent = provider.bytes_sent();
