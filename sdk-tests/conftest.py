@@ -49,12 +49,15 @@ def fakes(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def gateway(fakes, tmp_path_factory):
+def gateway(request, fakes, tmp_path_factory):
     if DIRECT:
         pytest.skip("DIRECT=1: no gateway")
     gateway = Gateway(fakes, tmp_path_factory.mktemp("gateway"))
     yield gateway
     gateway.program.stop()
+    if request.session.testsfailed:
+        lines = gateway.program.output().splitlines()
+        print("\nThe end of the gateway's log:", *lines[-60:], sep="\n")
 
 
 @pytest.fixture(autouse=True)

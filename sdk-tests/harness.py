@@ -81,7 +81,8 @@ class Fake:
         binary = os.environ["FAKE_PROVIDER_BIN"]
         log = log_dir / f"fake-{dialect}.log"
         self.dialect = dialect
-        self.program = Program([binary, "--dialect", dialect], log)
+        # It takes no other key: what the callers of the gateway send must never get this far.
+        self.program = Program([binary, "--dialect", dialect, "--key", PROVIDER_KEY], log)
         self.url = self.program.wait_for("address", self._address)
 
     def _address(self) -> str | None:

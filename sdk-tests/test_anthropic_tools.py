@@ -86,7 +86,7 @@ def test_a_streamed_tool_call_comes_as_fragments_of_json(ant, backend):
 
 
 def test_two_streamed_tool_calls_come_one_after_the_other(ant, backend):
-    stream = ask(ant, backend, say("[tools2] Oslo?"), stream=True)
+    stream = ask(ant, backend, say("[tools2] [interleave] Oslo?"), stream=True)
     indexed = [(e.type, e.index) for e in stream if e.type.startswith("content_block")]
     # This dialect never interleaves blocks, whatever the provider did.
     open_block = None

@@ -93,7 +93,7 @@ def test_a_streamed_tool_call_can_be_put_together(oai, backend):
 
 def test_two_streamed_tool_calls_keep_apart(oai, backend):
     stream = oai.chat.completions.create(
-        model=backend.model, messages=say("[tools2] Oslo?"), tools=TOOLS, stream=True
+        model=backend.model, messages=say("[tools2] [interleave] Oslo?"), tools=TOOLS, stream=True
     )
     calls, reason = gather(stream)
     assert reason == "tool_calls"
