@@ -1,7 +1,11 @@
 //! Wire formats of LLM APIs as sans-IO codecs: bytes in, the vocabulary of `ziggurat-core` out, and back.
 
 mod fields;
+pub mod framing;
 mod json;
 pub mod normalise;
+mod openai;
+pub mod tools;
 
 pub use fields::{Field, Names};
+pub use openai::OPENAI;

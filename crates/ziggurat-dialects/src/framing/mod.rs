@@ -1,0 +1,3 @@
+//! How streams are cut into events.
+
+pub mod sse;

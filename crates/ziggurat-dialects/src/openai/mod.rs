@@ -1,0 +1,204 @@
+//! OpenAI's Chat Completions, and the servers that speak like it.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `request/` | requests, both ways |
+//! | `reply/` | whole answers, both ways, and what a gateway reads of them in passing |
+//! | `stream/` | chunks, both ways, and the facts read while a stream is cut |
+//! | `prepare.rs` | the one edit of a request that leaves as it came |
+//! | `error.rs` | errors, both ways |
+//! | `wire.rs` | what these have in common: usage, stop words, citations, reasoning blocks |
+//! | `node.rs` | JSON that is found first and read when someone asks |
+
+mod error;
+mod node;
+mod prepare;
+mod reply;
+mod request;
+mod stream;
+mod wire;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use ziggurat_core::{
+    Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, ErrorKind, Glance,
+    Losses, Members, Operation, Origin, Payload, Prepared, Restore, Secret, Str, StreamDecoder,
+    StreamEncoder, Target, Typed,
+};
+
+use crate::framing::sse::SseCutter;
+
+/// OpenAI Chat Completions.
+pub const OPENAI: Dialect = Dialect::new(&OpenAi);
+
+/// The codec behind [`OPENAI`].
+#[derive(Debug)]
+struct OpenAi;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+static REQUEST_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+    HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("x-client-request-id"),
+];
+
+static REPLY_HEADERS: [HeaderName; 12] = [
+    REQUEST_ID,
+    HeaderName::from_static("openai-processing-ms"),
+    HeaderName::from_static("openai-version"),
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+    header::RETRY_AFTER,
+    HeaderName::from_static("retry-after-ms"),
+    HeaderName::from_static("x-should-retry"),
+];
+
+/// A comment: clients skip it.
+const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+impl Codec for OpenAi {
+    fn name(&self) -> &'static str {
+        "openai"
+    }
+
+    fn path(&self, operation: Operation, model: &str, _stream: bool) -> Cow<'static, str> {
+        match operation {
+            Operation::Models if model.is_empty() => Cow::Borrowed("/models"),
+            Operation::Models => Cow::Owned(format!("/models/{}", InPath(model))),
+            Operation::CountTokens => Cow::Borrowed("/responses/input_tokens"),
+            _ => Cow::Borrowed("/chat/completions"),
+        }
+    }
+
+    fn request_headers(&self) -> &'static [HeaderName] {
+        &REQUEST_HEADERS
+    }
+
+    fn reply_headers(&self) -> &'static [HeaderName] {
+        &REPLY_HEADERS
+    }
+
+    fn request_id_header(&self) -> HeaderName {
+        REQUEST_ID
+    }
+
+    fn authorize(&self, headers: &mut HeaderMap, key: Option<&Secret>) -> Result<(), Error> {
+        let Some(key) = key else { return Ok(()) };
+        let value = HeaderValue::try_from(format!("Bearer {}", key.expose()));
+        let mut value = value.map_err(|_| {
+            let message = "the provider's key has characters that a header cannot carry";
+            Error::new(ErrorKind::Server, message)
+        })?;
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
+        Ok(())
+    }
+
+    fn decode_request(&self, operation: Operation, members: &Members) -> Result<Typed, Error> {
+        request::decode(operation, members)
+    }
+
+    fn encode_request(
+        &self,
+        request: &Typed,
+        target: &Target<'_>,
+        losses: &mut Losses,
+    ) -> Result<EncodedRequest, Error> {
+        request::encode(request, target, losses)
+    }
+
+    fn prepare(&self, payload: &mut Payload, stream: bool) -> Result<Prepared, Error> {
+        prepare::prepare(payload, stream)
+    }
+
+    fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
+        reply::glance(operation, body)
+    }
+
+    fn decode_reply(
+        &self,
+        operation: Operation,
+        body: &Bytes,
+        restore: &Restore,
+    ) -> Result<Answer, Error> {
+        reply::decode(operation, body, restore)
+    }
+
+    fn encode_reply(
+        &self,
+        answer: &Answer,
+        ask: &Ask,
+        losses: &mut Losses,
+    ) -> Result<Bytes, Error> {
+        reply::encode(answer, ask, losses)
+    }
+
+    fn cutter(&self, options: &CutOptions) -> Box<dyn Cutter> {
+        Box::new(SseCutter::new(stream::Side::new(options), options))
+    }
+
+    fn decoder(&self, restore: &Restore) -> Box<dyn StreamDecoder> {
+        Box::new(stream::Decoder::new(restore))
+    }
+
+    fn encoder(&self, ask: &Ask) -> Box<dyn StreamEncoder> {
+        Box::new(stream::Encoder::new(ask))
+    }
+
+    fn keep_alive(&self) -> Bytes {
+        Bytes::from_static(KEEP_ALIVE)
+    }
+
+    fn decode_error(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
+        error::decode(status, headers, body)
+    }
+
+    fn encode_error(&self, error: &Error, _request_id: Option<&str>) -> (StatusCode, Bytes) {
+        error::encode(error)
+    }
+
+    fn encode_stream_error(&self, error: &Error, _request_id: Option<&str>) -> Bytes {
+        error::encode_in_stream(error).into()
+    }
+}
+
+/// The provider's answer cannot be read.
+fn malformed(what: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::BadUpstream, format!("the provider's answer is malformed: {what}"))
+        .with_origin(Origin::Provider)
+}
+
+/// A model's name as part of a path. Names hold slashes and colons, which are sent as they are.
+struct InPath<'a>(&'a str);
+
+impl fmt::Display for InPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => write!(f, "{}", char::from(byte))?,
+                b'-' | b'_' | b'.' | b'~' | b'/' | b':' | b'@' => {
+                    write!(f, "{}", char::from(byte))?
+                }
+                _ => write!(f, "%{byte:02X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The id of an answer: the provider's if it has this dialect's form, else one made of the call's.
+fn reply_id(id: &Str, ask: &Ask) -> Str {
+    if id.starts_with("chatcmpl-") {
+        return id.clone();
+    }
+    Str::from(format!("chatcmpl-{}", ask.call_id))
+}

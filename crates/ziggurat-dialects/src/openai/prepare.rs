@@ -1,0 +1,106 @@
+//! The one edit of a request that leaves as it came: usage is asked for.
+
+use ziggurat_core::{Error, Members, Operation, Payload, Prepared, RawJson, Str};
+
+use super::node::Node;
+use crate::json::{self, Object};
+
+/// Asks for usage at the end of a stream, and says whether it is to be withheld since the caller did not ask.
+pub(super) fn prepare(payload: &mut Payload, stream: bool) -> Result<Prepared, Error> {
+    if !stream || payload.operation() != Operation::Chat {
+        return Ok(Prepared::default());
+    }
+    if payload.dialect().is_none() {
+        // Written anew, and then usage is always asked for.
+        let asked = payload.chat()?.stream_usage == Some(true);
+        return Ok(Prepared::withholding_usage(!asked));
+    }
+    let options = payload.member("stream_options").filter(|options| *options != "null");
+    let asked = match &options {
+        None => false,
+        Some(options) => {
+            let node = Node::root("stream_options", options);
+            let [usage] = node.pick(["include_usage"])?;
+            usage.map(|usage| usage.flag()).transpose()?.unwrap_or(false)
+        }
+    };
+    if !asked {
+        payload.set("stream_options", with_usage(options)?);
+    }
+    Ok(Prepared::withholding_usage(!asked))
+}
+
+/// The caller's options and `include_usage`.
+fn with_usage(options: Option<Str>) -> Result<RawJson, Error> {
+    let mut out = Vec::new();
+    let mut object = Object::begin(&mut out);
+    if let Some(options) = options {
+        let members = Members::parse(options)?;
+        for (name, value) in members.iter().filter(|(name, _)| *name != "include_usage") {
+            object.raw(name, value);
+        }
+    }
+    object.flag("include_usage", true);
+    object.end();
+    json::raw_json(out).ok_or_else(|| {
+        Error::invalid("`stream_options` is not valid JSON").with_param("stream_options")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::openai::OPENAI;
+
+    fn prepared(body: &'static str) -> (String, bool) {
+        let bytes = Bytes::from_static(body.as_bytes());
+        let mut payload = Payload::wire(OPENAI, Operation::Chat, bytes).unwrap();
+        let prepared = prepare(&mut payload, true).unwrap();
+        let sent: Vec<u8> = payload.segments().unwrap().into_iter().flatten().collect();
+        (String::from_utf8(sent).unwrap(), prepared.withhold_usage)
+    }
+
+    #[test]
+    fn usage_is_asked_for_and_withheld_from_those_who_did_not_ask() {
+        let asking = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#;
+        assert_eq!(prepared(r#"{"model":"m","stream":true}"#), (asking.into(), true));
+        let null = r#"{"model":"m","stream":true,"stream_options":null}"#;
+        assert_eq!(prepared(null), (asking.into(), true));
+        let no = r#"{"model":"m","stream":true,"stream_options":{"include_usage":false}}"#;
+        assert_eq!(prepared(no), (asking.into(), true));
+    }
+
+    #[test]
+    fn a_caller_who_asks_is_left_alone() {
+        let body = r#"{"stream_options": {"include_usage": true }, "x":1.0}"#;
+        assert_eq!(prepared(body), (body.into(), false));
+    }
+
+    #[test]
+    fn other_options_stay() {
+        let (sent, withhold) = prepared(r#"{"stream_options":{"include_obfuscation":false}}"#);
+        assert_eq!(
+            sent,
+            r#"{"stream_options":{"include_obfuscation":false,"include_usage":true}}"#
+        );
+        assert!(withhold);
+    }
+
+    #[test]
+    fn what_is_no_stream_is_not_touched() {
+        let bytes = Bytes::from_static(br#"{"model":"m"}"#);
+        let mut payload = Payload::wire(OPENAI, Operation::Chat, bytes.clone()).unwrap();
+        assert_eq!(prepare(&mut payload, false).unwrap(), Prepared::default());
+        assert_eq!(payload.segments().unwrap().into_iter().flatten().collect::<Vec<u8>>(), bytes);
+    }
+
+    #[test]
+    fn options_of_the_wrong_type_are_refused_by_name() {
+        let bytes = Bytes::from_static(br#"{"stream_options":[]}"#);
+        let mut payload = Payload::wire(OPENAI, Operation::Chat, bytes).unwrap();
+        let error = prepare(&mut payload, true).unwrap_err();
+        assert_eq!(error.param(), Some("stream_options"));
+    }
+}

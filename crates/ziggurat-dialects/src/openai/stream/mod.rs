@@ -1,0 +1,11 @@
+//! Streams: chunks in server-sent events, ended by `[DONE]`.
+
+mod decode;
+mod encode;
+mod side;
+#[cfg(test)]
+mod tests;
+
+pub(super) use decode::Decoder;
+pub(super) use encode::Encoder;
+pub(super) use side::Side;

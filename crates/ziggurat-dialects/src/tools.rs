@@ -1,0 +1,190 @@
+//! Names of tools and of tool calls, fitted to what a dialect allows.
+//!
+//! What fits is sent unchanged. Everything else is derived from the original alone, so that a call and its result, in this
+//! request or a later one, get the same name without a table that outlives the request.
+
+use ziggurat_core::{Error, Str};
+
+/// What a dialect allows in a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// The most characters.
+    pub max: usize,
+    /// Which characters, all of them ASCII.
+    pub allows: fn(u8) -> bool,
+}
+
+/// Letters, digits, `_` and `-`.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+fn is_any(_: u8) -> bool {
+    true
+}
+
+/// Names of OpenAI's tools.
+pub const OPENAI_NAMES: Rule = Rule { max: 64, allows: is_plain };
+/// Ids of OpenAI's tool calls: anything, but not longer than 40 characters (`string_above_max_length`).
+pub const OPENAI_IDS: Rule = Rule { max: 40, allows: is_any };
+/// Names of Anthropic's tools.
+pub const ANTHROPIC_NAMES: Rule = Rule { max: 128, allows: is_plain };
+/// Ids of Anthropic's tool calls. Their length has no documented limit.
+pub const ANTHROPIC_IDS: Rule = Rule { max: 256, allows: is_plain };
+
+impl Rule {
+    /// Whether `name` may be sent as it is.
+    #[must_use]
+    pub fn takes(&self, name: &str) -> bool {
+        !name.is_empty()
+            && name.chars().count() <= self.max
+            && name.bytes().all(|byte| (self.allows)(byte))
+    }
+
+    /// The id to send for `id`: itself where it fits, else one derived from it.
+    #[must_use]
+    pub fn fit_id(&self, id: &Str) -> Str {
+        if self.takes(id) { id.clone() } else { made_id(&[id]) }
+    }
+
+    /// The name to send for `name`: itself where it fits, else made of what is allowed of it and a hash.
+    fn fit_name(&self, name: &Str) -> Str {
+        if self.takes(name) {
+            return name.clone();
+        }
+        let allowed =
+            |c: char| u8::try_from(c).is_ok_and(|byte| byte.is_ascii() && (self.allows)(byte));
+        let kept = self.max.saturating_sub(9);
+        let mut fitted: String =
+            name.chars().map(|c| if allowed(c) { c } else { '_' }).take(kept).collect();
+        fitted.push_str(&format!("_{:08x}", hash(name.as_bytes(), FIRST) >> 32));
+        fitted.into()
+    }
+}
+
+/// An id made of these texts: the same for the same texts, and as good as unique. It fits every dialect's rule.
+#[must_use]
+pub fn made_id(of: &[&str]) -> Str {
+    let [mut first, mut second] = [FIRST, SECOND];
+    for text in of {
+        // A separator that is no UTF-8, so that ("a", "b") is not ("ab", "").
+        first = hash(b"\xff", hash(text.as_bytes(), first));
+        second = hash(b"\xff", hash(text.as_bytes(), second));
+    }
+    Str::from(format!("call_{first:016x}{second:016x}"))
+}
+
+const FIRST: u64 = 0xcbf2_9ce4_8422_2325;
+const SECOND: u64 = 0x6c62_272e_07bb_0142;
+
+/// FNV-1a: stable over versions and platforms. Nobody gains by a collision but trouble with their own request.
+fn hash(bytes: &[u8], seed: u64) -> u64 {
+    bytes
+        .iter()
+        .fold(seed, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// The names of one request's tools, as the caller has them and as they are sent.
+#[derive(Debug)]
+pub struct ToolNames {
+    rule: Rule,
+    /// Name sent, caller's name; only those that differ.
+    changed: Vec<(Str, Str)>,
+}
+
+impl ToolNames {
+    /// No names yet, under this rule.
+    #[must_use]
+    pub fn under(rule: Rule) -> Self {
+        Self { rule, changed: Vec::new() }
+    }
+
+    /// The name to send for `name`.
+    ///
+    /// # Errors
+    ///
+    /// When two names of the caller's would be sent as one.
+    pub fn fit(&mut self, name: &Str) -> Result<Str, Error> {
+        let known = self.changed.iter().find(|(sent, original)| original == name || sent == name);
+        match known {
+            Some((sent, original)) if original == name => return Ok(sent.clone()),
+            Some((_, original)) => {
+                let message =
+                    format!("the tool names `{name}` and `{original}` cannot be told apart");
+                return Err(Error::invalid(message).with_param("tools"));
+            }
+            None => {}
+        }
+        let sent = self.rule.fit_name(name);
+        if sent != *name {
+            self.changed.push((sent.clone(), name.clone()));
+        }
+        Ok(sent)
+    }
+
+    /// The names that were changed: as sent, and as the caller has them.
+    #[must_use]
+    pub fn into_changed(self) -> Vec<(Str, Str)> {
+        self.changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_fits_is_sent_unchanged() {
+        let mut names = ToolNames::under(OPENAI_NAMES);
+        assert_eq!(names.fit(&Str::from("get_weather")).unwrap(), "get_weather");
+        assert!(names.into_changed().is_empty());
+        let id = Str::from("toolu_01-x");
+        assert_eq!(OPENAI_IDS.fit_id(&id), id);
+        assert_eq!(ANTHROPIC_IDS.fit_id(&id), id);
+    }
+
+    #[test]
+    fn a_long_id_is_the_same_for_call_and_result() {
+        let id = Str::from("x".repeat(41));
+        let fitted = OPENAI_IDS.fit_id(&id);
+        assert!(fitted.len() <= 40);
+        assert_eq!(OPENAI_IDS.fit_id(&id), fitted);
+        assert_ne!(OPENAI_IDS.fit_id(&Str::from("x".repeat(42))), fitted);
+        assert!(ANTHROPIC_IDS.takes(&ANTHROPIC_IDS.fit_id(&Str::from("fc:1"))));
+    }
+
+    #[test]
+    fn names_that_look_alike_stay_apart() {
+        let mut names = ToolNames::under(OPENAI_NAMES);
+        let [dot, colon] = ["files.read", "files:read"].map(Str::from);
+        let sent = names.fit(&dot).unwrap();
+        assert_eq!(names.fit(&dot).unwrap(), sent);
+        assert_ne!(names.fit(&colon).unwrap(), sent);
+        assert!(sent.starts_with("files_read_"), "{sent}");
+        // A caller who uses the very name that was made is refused.
+        assert!(names.fit(&sent).is_err());
+        assert_eq!(names.into_changed().len(), 2);
+    }
+
+    #[test]
+    fn texts_in_an_id_do_not_run_together() {
+        assert_ne!(made_id(&["a", "b"]), made_id(&["ab", ""]));
+        assert_eq!(made_id(&["a", "b"]), made_id(&["a", "b"]));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_fitted_fits(name in ".{0,150}") {
+            let name = Str::from(name);
+            for rule in [OPENAI_NAMES, ANTHROPIC_NAMES] {
+                let sent = ToolNames::under(rule).fit(&name).unwrap();
+                prop_assert!(rule.takes(&sent), "{sent}");
+            }
+            for rule in [OPENAI_IDS, ANTHROPIC_IDS] {
+                prop_assert!(rule.takes(&rule.fit_id(&name)));
+            }
+        }
+    }
+}
