@@ -15,8 +15,20 @@ import pytest
 from harness import DIRECT, MASTER_KEY, PROVIDER_KEY, Fake, Gateway
 
 
+GATEWAY = pytest.StashKey[Gateway]()
+
+
 def pytest_report_header():
     return "without the gateway (DIRECT=1)" if DIRECT else "through the gateway"
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    """A failure is half told without what the gateway said of it."""
+    gateway = config.stash.get(GATEWAY, None)
+    if exitstatus and gateway:
+        terminalreporter.section("the end of the gateway's log")
+        for line in gateway.program.output().splitlines()[-60:]:
+            terminalreporter.line(line)
 
 
 @dataclass
@@ -53,11 +65,9 @@ def gateway(request, fakes, tmp_path_factory):
     if DIRECT:
         pytest.skip("DIRECT=1: no gateway")
     gateway = Gateway(fakes, tmp_path_factory.mktemp("gateway"))
+    request.config.stash[GATEWAY] = gateway
     yield gateway
     gateway.program.stop()
-    if request.session.testsfailed:
-        lines = gateway.program.output().splitlines()
-        print("\nThe end of the gateway's log:", *lines[-60:], sep="\n")
 
 
 @pytest.fixture(autouse=True)
