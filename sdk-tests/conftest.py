@@ -14,7 +14,6 @@ import pytest
 
 from harness import DIRECT, MASTER_KEY, PROVIDER_KEY, Fake, Gateway
 
-
 GATEWAY = pytest.StashKey[Gateway]()
 
 
