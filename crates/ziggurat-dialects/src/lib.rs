@@ -2,6 +2,7 @@
 
 mod fields;
 pub mod framing;
+mod hints;
 mod json;
 pub mod normalise;
 mod openai;
