@@ -45,11 +45,11 @@ struct Args {
     /// Only these scenarios.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Scenario>,
-    /// Turns of each server in each scenario.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Turns of each server in each scenario. Many short ones are steadier than a few long ones.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Length of a turn.
-    #[arg(long, default_value_t = 2.0)]
+    /// Length of a turn, in seconds.
+    #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// One short round of everything: does it run at all, and is every answer complete?
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]

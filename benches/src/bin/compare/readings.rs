@@ -84,10 +84,6 @@ impl Metric {
             Self::Others => ("cores busy elsewhere", "", Relation::None),
         }
     }
-
-    fn is_better_when_greater(self) -> bool {
-        matches!(self, Self::PerSecond | Self::ChunksPerSecond)
-    }
 }
 
 /// What one turn of one server gave.
@@ -165,10 +161,6 @@ pub(crate) struct Compared {
     /// Gateway by bare proxy, round by round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ratio: Option<Spread>,
-    /// The gateway's best round by the bare proxy's best. Whatever else a machine does only ever adds to
-    /// a cost, so that on a busy one this is the steadiest number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ratio_of_best: Option<f64>,
     /// Gateway less bare proxy, round by round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) added: Option<Spread>,
@@ -222,23 +214,13 @@ impl Compared {
         let pairs = || gateway.iter().zip(&bare);
         let ratio = pairs().map(|(gateway, bare)| gateway / bare);
         let added = pairs().map(|(gateway, bare)| gateway - bare);
-        let (ratio, added) = (Spread::of(ratio), Spread::of(added));
-        let (bare, gateway) =
-            (Spread::of(bare.iter().copied())?, Spread::of(gateway.iter().copied())?);
-        let best = if metric.is_better_when_greater() {
-            gateway.max / bare.max
-        } else {
-            gateway.min / bare.min
-        };
-        let is_ratio = relation == Relation::Ratio;
         Some(Self {
             metric,
             unit,
-            ratio: ratio.filter(|_| is_ratio),
-            ratio_of_best: is_ratio.then_some(best),
-            added: added.filter(|_| relation == Relation::Difference),
-            bare,
-            gateway,
+            ratio: Spread::of(ratio).filter(|_| relation == Relation::Ratio),
+            added: Spread::of(added).filter(|_| relation == Relation::Difference),
+            bare: Spread::of(bare.iter().copied())?,
+            gateway: Spread::of(gateway.iter().copied())?,
         })
     }
 }
@@ -262,7 +244,6 @@ mod tests {
         let ratio = outcome.summary[0].ratio.unwrap();
         assert_eq!((ratio.min, ratio.median, ratio.max), (1.5, 1.5, 2.0));
         assert!(outcome.summary[0].added.is_none());
-        assert_eq!(outcome.summary[0].ratio_of_best, Some(1.5));
         assert!(outcome.is_complete());
     }
 

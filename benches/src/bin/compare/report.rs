@@ -45,14 +45,11 @@ pub(crate) fn print(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn print_line(compared: &Compared, out: &mut impl Write) -> io::Result<()> {
-    let Compared { metric, unit, bare, gateway, ratio, ratio_of_best, added } = compared;
+    let Compared { metric, unit, bare, gateway, ratio, added } = compared;
     let (name, _, _) = metric.about();
     let name = if unit.is_empty() { name.to_owned() } else { format!("{name}, {unit}") };
     let relation = match (ratio, added) {
-        (Some(Spread { min, median, max }), _) => {
-            let best = ratio_of_best.unwrap_or(*median);
-            format!("× {median:.3} [{min:.3}, {max:.3}]  best by best × {best:.3}")
-        }
+        (Some(Spread { min, median, max }), _) => format!("× {median:.3} [{min:.3}, {max:.3}]"),
         (_, Some(Spread { min, median, max })) => format!("{median:+.1} [{min:+.1}, {max:+.1}]"),
         _ if *metric == Metric::Others && bare.max.max(gateway.max) >= DISTURBED => {
             format!("up to {:.2}: this run was DISTURBED", bare.max.max(gateway.max))
