@@ -140,6 +140,24 @@ impl Payload {
         }
     }
 
+    /// The names of the top-level members of a wire payload, unescaped, edits included.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let edits = self.edits.as_deref();
+        let wire = match &*self.base {
+            Base::Wire(wire) => Some(wire),
+            Base::Typed(_) => None,
+        };
+        let came = wire.into_iter().flat_map(|wire| {
+            wire.outline.members().iter().map(|member| wire.outline.name(&wire.text, member))
+        });
+        let came = came.filter(move |name| edits.is_none_or(|edits| edits.find(name).is_none()));
+        let set = edits.into_iter().flat_map(Edits::iter).filter_map(|(name, edit)| match edit {
+            Edit::Set(_) => Some(name.as_str()),
+            Edit::Remove => None,
+        });
+        came.chain(set)
+    }
+
     /// Sets a top-level member, in place of what is there. On a typed payload it does nothing: see [`edit_chat`](Self::edit_chat).
     pub fn set(&mut self, name: impl Into<Str>, value: RawJson) {
         self.push(name.into(), Edit::Set(value));
