@@ -138,6 +138,19 @@ impl Frames for Script {
     }
 }
 
+/// One text, from a source whose frames carry events, or do not.
+pub(crate) struct Decoded(pub(crate) bool);
+
+impl Frames for Decoded {
+    fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        Poll::Ready(Some(Ok(text("a"))))
+    }
+
+    fn decodes(&self) -> bool {
+        self.0
+    }
+}
+
 /// A reply that does all this.
 pub(crate) fn script(acts: impl IntoIterator<Item = Act>) -> (Reply, Dropped) {
     let dropped = Dropped::default();

@@ -95,7 +95,7 @@ impl Peeking {
 
     fn commit(&mut self) -> Result<Reply, Error> {
         let mut reply = self.reply.take().expect("a reply, until it was ready");
-        let held = std::mem::take(&mut self.held.frames);
+        let held = self.held.take();
         reply.wrap_frames(|rest| Replayed::new(held, rest));
         Ok(reply)
     }
@@ -164,16 +164,28 @@ impl Held {
         self.frames.last().and_then(Frame::failure).or_else(|| empty.then(nothing))
     }
 
-    /// Reports what the frames tell: nobody is going to read them.
+    /// Takes the frames for somebody to read. The usage they tell is reported at once, since nobody knows whether they are
+    /// read; a usage that is told twice is one.
+    fn take(&mut self) -> SmallVec<[Frame; 4]> {
+        self.book_usage();
+        self.contents = 0;
+        std::mem::take(&mut self.frames)
+    }
+
+    /// Reports what came: nobody is going to read it.
     fn book(&mut self) {
-        let frames = std::mem::take(&mut self.frames);
-        let Some(scope) = &self.scope else { return };
-        for usage in frames.iter().filter_map(Frame::usage) {
-            scope.report_usage(usage);
-        }
-        if self.contents > 0 && !frames.is_empty() {
+        self.book_usage();
+        self.frames.clear();
+        let contents = std::mem::take(&mut self.contents);
+        if let Some(scope) = self.scope.as_ref().filter(|_| contents > 0) {
             scope.report_first_content();
-            scope.report_least_output(self.contents);
+            scope.report_least_output(contents);
+        }
+    }
+
+    fn book_usage(&self) {
+        if let Some(scope) = &self.scope {
+            self.frames.iter().filter_map(Frame::usage).for_each(|usage| scope.report_usage(usage));
         }
     }
 }

@@ -34,13 +34,13 @@
 //!
 //! # Streams and cancellation
 //!
-//! The frames that were held back come first when the reply is read: the same frames, in order, byte for byte. They are
-//! booked when the caller reads them, not when they are peeked at. What is held back is [bounded](PeekLayer::max_held); past
-//! the bound the reply goes out as it is. Replies that do not come in frames pass through.
+//! The frames that were held back come first when the reply is read: the same frames, in order, byte for byte. They end
+//! the call when the caller reads them, not when they are peeked at. What is held back is [bounded](PeekLayer::max_held);
+//! past the bound the reply goes out as it is. Replies that do not come in frames pass through.
 //!
-//! Dropping the future while it holds frames drops the reply, which cancels the request to the provider. The usage that
-//! those frames told is then reported on the call's scope, for a provider bills what it began; so it is with frames that
-//! ended in an error.
+//! Dropping the future while it holds frames drops the reply, which cancels the request to the provider. What the frames
+//! told of usage is reported on the call's scope in any case, for a provider bills what it began: when the reply goes out,
+//! when it turns out to be an error, and when it is dropped.
 //!
 //! # Cost
 //!

@@ -126,6 +126,7 @@ async fn an_answer_may_stop_without_content() {
     let stops = vec![Act::Frame(start(7)), Act::Frame(stop()), Act::Frame(done())];
     let mut reply = send(PeekLayer::new(), stops).await.unwrap();
     assert_eq!(read(&mut reply).await.0, ["start", "stop", "[DONE]"]);
+    send(PeekLayer::new(), vec![Act::Frame(stop()), Act::Hang]).await.unwrap();
     let both = frame("stop and done", Facts::STOP | Facts::TERMINATOR);
     send(PeekLayer::new(), vec![Act::Frame(both)]).await.unwrap();
 }
@@ -158,6 +159,9 @@ async fn the_head_may_wait_for_some_tokens() {
     // It is over before: what there is is the answer.
     send(layer, begin(vec![Act::Frame(done()), Act::Hang])).await.unwrap();
     send(layer, vec![Act::Frame(text("a"))]).await.unwrap();
+    // A tool call begins: content that is no token.
+    let call = frame("tool call", Facts::CONTENT);
+    send(PeekLayer::new().until_tokens(1), vec![Act::Frame(call), Act::Hang]).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,6 +178,9 @@ async fn the_head_may_wait_for_some_time_after_the_first_content() {
     let mut fails = acts();
     fails.push(Act::Fail(busy()));
     send(layer, fails).await.unwrap_err();
+    // A time that is over at once is over even if more is there already.
+    let ready = vec![Act::Frame(text("a")), Act::Fail(busy())];
+    send(PeekLayer::new().until_elapsed(secs(0)), ready).await.unwrap();
     // Both: whatever comes first.
     let begun = Instant::now();
     let mut many = acts();
@@ -217,10 +224,12 @@ async fn a_frame_is_booked_when_the_caller_reads_it() {
 #[tokio::test(start_paused = true)]
 async fn a_committed_reply_that_nobody_reads_was_cancelled() {
     let (call, guard, log) = settled();
-    let (service, dropped) = provider(vec![Act::Frame(text("a")), Act::Hang]);
+    let (service, dropped) = provider(vec![Act::Frame(start(7)), Act::Frame(text("a")), Act::Hang]);
     let reply = close(PeekLayer::new().layer(service).oneshot(call).await, guard).unwrap();
     drop(reply);
-    assert!(matches!(log.outcome().end, End::Cancelled));
+    let outcome = log.outcome();
+    assert!(matches!(outcome.end, End::Cancelled));
+    assert_eq!(outcome.usage, Some(Usage::new(7, 1)), "the provider bills it all the same");
     assert_eq!(dropped.count(), 1);
 }
 
@@ -235,6 +244,7 @@ async fn a_failed_answer_is_booked_with_what_it_told() {
     assert!(matches!(outcome.end, End::Failure(_)));
     let usage = outcome.usage.unwrap();
     assert_eq!((usage.total_input(), usage.total_output()), (7, 2));
+    assert!(outcome.first_content.is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -310,4 +320,16 @@ async fn clones_hold_nothing_in_common() {
     drop(one);
     let mut reply = assert_ready_ok!(two.poll());
     assert_eq!(read(&mut reply).await.0, ["start", "a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_carry_events_are_known_to() {
+    for decodes in [true, false] {
+        let frames = crate::fake::Decoded(decodes);
+        let mut reply = Some(Reply::frames(frames));
+        let service =
+            service_fn(move |_: Call| std::future::ready(Ok::<_, Error>(reply.take().unwrap())));
+        let mut reply = PeekLayer::new().layer(service).oneshot(streamed()).await.unwrap();
+        assert_eq!(reply.frames_mut().unwrap().decodes(), decodes);
+    }
 }

@@ -48,7 +48,7 @@ impl Frames for TimedFrames {
                     self.clock = None;
                 }
             }
-            Poll::Ready(None | Some(Err(_))) => self.clock = None,
+            Poll::Ready(None | Some(Err(_))) => {}
         }
         next
     }

@@ -155,6 +155,42 @@ async fn a_stream_that_never_pauses_ends_with_its_attempt_too() {
     }
     let error = next(&mut reply).await.unwrap().unwrap_err();
     assert_eq!(error.message(), "no complete answer within 60 s");
+    // Unless that was its last frame.
+    let (mut reply, _) = send(layer, vec![Act::Frame(text("a")), Act::Frame(done())]).await;
+    next(&mut reply).await.unwrap().unwrap();
+    advance(secs(61)).await;
+    assert_eq!(next(&mut reply).await.unwrap().unwrap().bytes(), "[DONE]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_asked_for_has_to_say_something_too() {
+    let (reply, _) = script([Act::Hang]);
+    let mut reply = Some(reply);
+    let service = service_fn(move |_: Call| {
+        let reply = reply.take().unwrap();
+        async move {
+            tokio::time::sleep(secs(20)).await;
+            Ok::<_, Error>(reply)
+        }
+    });
+    let begun = Instant::now();
+    let call = Call::chat("model").user("Hello!");
+    let layer = TimeoutLayer::new().first_content(secs(30));
+    let mut reply = layer.layer(service).oneshot(call).await.unwrap();
+    assert_eq!(read(&mut reply).await.1.unwrap().message(), "no content within 30 s");
+    assert_eq!(begun.elapsed(), secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_carry_events_are_known_to() {
+    for decodes in [true, false] {
+        let mut reply = Some(Reply::frames(crate::fake::Decoded(decodes)));
+        let service =
+            service_fn(move |_: Call| std::future::ready(Ok::<_, Error>(reply.take().unwrap())));
+        let layer = TimeoutLayer::new().idle(secs(1));
+        let mut reply = layer.layer(service).oneshot(streamed()).await.unwrap();
+        assert_eq!(reply.frames_mut().unwrap().decodes(), decodes);
+    }
 }
 
 #[tokio::test(start_paused = true)]
