@@ -4,6 +4,7 @@ mod fields;
 pub mod framing;
 mod hints;
 mod json;
+pub mod media;
 pub mod normalise;
 mod openai;
 pub mod tools;

@@ -363,7 +363,7 @@ mod tests {
         let body = Str::from(r#"{ "a" : { "b" : "plain" , "c\u0064" : "x\ny" } }"#);
         let node = Node::root("body", &body);
         let inner = node.get("a").unwrap();
-        assert_eq!(inner.get("b").unwrap().string().unwrap().as_ptr(), body[16..].as_ptr());
+        assert_eq!(inner.get("b").unwrap().string().unwrap().as_ptr(), body[17..].as_ptr());
         assert_eq!(inner.get("cd").unwrap().string().unwrap(), "x\ny");
         assert!(inner.get("none").is_none());
     }

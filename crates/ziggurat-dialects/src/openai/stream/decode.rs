@@ -217,12 +217,7 @@ impl Decoder {
 
     /// The state of a choice.
     pub(super) fn state(&mut self, number: u16) -> &mut ChoiceState {
-        let found = self.choices.iter().position(|choice| choice.choice == number);
-        let at = found.unwrap_or_else(|| {
-            self.choices.push(ChoiceState::new(number));
-            self.choices.len() - 1
-        });
-        &mut self.choices[at]
+        state(&mut self.choices, number)
     }
 
     fn choice(&mut self, node: &Node<'_>, events: &mut Vec<Event>) -> Result<(), Error> {
@@ -230,15 +225,15 @@ impl Decoder {
             node.pick(["index", "delta", "message", "logprobs", "finish_reason"])?;
         let number = index.and_then(|index| index.as_count()).unwrap_or(0);
         let number = u16::try_from(number).unwrap_or(u16::MAX);
-        let (id, restore) = (self.id.clone(), self.restore.clone());
-        let state = self.state(number);
+        let Self { id, restore, choices, .. } = self;
+        let state = state(choices, number);
         if let Some(logprobs) = logprobs {
             let logprobs = Box::new(logprobs.raw()?);
             events.push(Event::Logprobs { choice: number, logprobs });
         }
         // A few servers send a whole message where a delta belongs.
         if let Some(delta) = delta.or(message).filter(Node::is_object) {
-            state.delta(&delta, &id, &restore, events)?;
+            state.delta(&delta, id, restore, events)?;
         }
         if let Some(word) = finish.and_then(|finish| finish.as_string())
             && !state.stopped
@@ -268,6 +263,15 @@ impl Decoder {
             }
         }
     }
+}
+
+fn state(choices: &mut SmallVec<[ChoiceState; 1]>, number: u16) -> &mut ChoiceState {
+    let found = choices.iter().position(|choice| choice.choice == number);
+    let at = found.unwrap_or_else(|| {
+        choices.push(ChoiceState::new(number));
+        choices.len() - 1
+    });
+    &mut choices[at]
 }
 
 impl ChoiceState {
