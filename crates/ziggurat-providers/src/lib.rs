@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Where LLM providers are and what their models can do, as data.
+//!
+//! Three tables are compiled in, read at first use and never changed: the providers that speak a dialect of ours
+//! ([`providers`]), what models can do ([`capabilities`]) and what their tokens cost ([`price`]). Names are those of LiteLLM:
+//! `provider/model`, or a model that everybody knows by its bare name.
+//!
+//! ```
+//! # fn main() -> Result<(), ziggurat_providers::UnknownModel> {
+//! let found = ziggurat_providers::resolve("groq/llama-3.3-70b-versatile")?;
+//! assert_eq!(found.provider.base_url(), Some("https://api.groq.com/openai/v1"));
+//! assert_eq!(found.model, "llama-3.3-70b-versatile");
+//!
+//! let opus = ziggurat_providers::capabilities("anthropic", "claude-opus-4-8");
+//! assert!(opus.thinking_adaptive && !opus.sampling);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing here opens a socket or reads the environment: where variables matter, the caller lends a function that looks
+//! them up. A model that is in no table is assumed to be able to do everything, and its price is unknown.
+
+mod capabilities;
+mod model;
+mod pattern;
+mod price;
+mod provider;
+mod resolve;
+
+pub use capabilities::{BadTable, Table, capabilities};
+pub use price::price;
+pub use provider::{NoAddress, Provider, provider, providers};
+pub use resolve::{Resolved, UnknownModel, resolve};
