@@ -14,6 +14,17 @@ use crate::BoxError;
 pub type Segments = SmallVec<[Bytes; 4]>;
 
 /// The body of a request or an answer: nothing, some slices, or a stream.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body::Body as _;
+/// use ziggurat_core::{Body, Segments};
+///
+/// let segments: Segments = [&b"{\"n\":"[..], b"1}"].map(Bytes::from_static).into_iter().collect();
+/// let body = Body::segments(segments);
+/// assert_eq!(body.size_hint().exact(), Some(7));
+/// assert_eq!(body.as_bytes().unwrap(), r#"{"n":1}"#);
+/// ```
 pub struct Body(Kind);
 
 enum Kind {

@@ -9,6 +9,18 @@ use crate::{Error, ErrorKind, Event, Origin, Usage};
 
 /// A run of one or more whole wire events as one slice, with facts about what is in it.
 ///
+/// ```
+/// use bytes::Bytes;
+/// use ziggurat_core::{Event, Facts, Frame, PartId};
+///
+/// let frame = Frame::new(Bytes::from_static(b"data: [DONE]\n\n"), Facts::TERMINATOR);
+/// assert!(frame.facts().has(Facts::TERMINATOR));
+///
+/// let frame = Frame::of_events(vec![Event::Text { part: PartId::first(0), text: "Hi".into() }]);
+/// assert!(frame.facts().has(Facts::CONTENT));
+/// assert_eq!(frame.contents(), 1);
+/// ```
+///
 /// A layer decides on facts. One that needs [`Event`]s calls [`Reply::events`](crate::Reply::events) before the first frame.
 #[derive(Clone, Debug)]
 pub struct Frame {

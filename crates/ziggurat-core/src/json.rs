@@ -8,6 +8,15 @@ use serde_json::value::RawValue;
 use crate::{Dialect, Str};
 
 /// One valid JSON value, kept as the text it came as: key order, big integers and floats survive.
+///
+/// ```
+/// use ziggurat_core::{RawJson, Str};
+///
+/// let value = RawJson::parse(Str::from(r#"{"top_k":40}"#)).unwrap();
+/// assert!(value.is_object());
+/// assert_eq!(value.get(), r#"{"top_k":40}"#);
+/// assert_eq!(RawJson::of(&[1, 2]).unwrap().get(), "[1,2]");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawJson(Str);
 

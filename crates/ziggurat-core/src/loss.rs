@@ -75,6 +75,15 @@ pub enum Severity {
 }
 
 /// The policy of one call and the losses found under it.
+///
+/// ```
+/// use ziggurat_core::{LossPolicy, Losses, Severity};
+///
+/// let mut losses = Losses::under(LossPolicy::Default);
+/// losses.drop(Severity::Harmless, "seed", "the target has no such field").unwrap();
+/// assert_eq!(losses.found()[0].to_string(), "seed=dropped");
+/// assert!(losses.drop(Severity::Grave, "messages[0].content[1]", "no images").is_err());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
     policy: LossPolicy,

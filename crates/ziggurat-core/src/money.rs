@@ -45,6 +45,15 @@ impl fmt::Display for NanoDollars {
 /// What a model's tokens cost, each in nano-dollars per million tokens.
 ///
 /// `None` means unknown, which is not free: a cache or reasoning price that is unknown is that of plain input or output.
+///
+/// ```
+/// use ziggurat_core::{NanoDollars, Price, Usage};
+///
+/// // Three dollars for a million tokens in, fifteen for a million out.
+/// let price = Price::per_million(NanoDollars(3_000_000_000), NanoDollars(15_000_000_000));
+/// let cost = price.cost(&Usage::new(1000, 200)).unwrap();
+/// assert_eq!(cost.total().to_string(), "0.006000000");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Price {
