@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use ziggurat_core::Secret;
+use ziggurat_core::{Dialect, Secret};
+use ziggurat_dialects::{ANTHROPIC, OPENAI};
 
 /// A provider that speaks a dialect of ours: a row of data.
 #[derive(Debug)]
@@ -18,7 +19,8 @@ pub struct Provider(Row<'static>);
 struct Row<'a> {
     prefix: &'a str,
     name: &'a str,
-    dialect: &'a str,
+    #[serde(deserialize_with = "dialect")]
+    dialect: Dialect,
     base_url: Option<&'a str>,
     #[serde(borrow, default)]
     fill: BTreeMap<&'a str, Vec<&'a str>>,
@@ -28,6 +30,14 @@ struct Row<'a> {
     key_env: Vec<&'a str>,
     #[serde(borrow, default)]
     names: Vec<&'a str>,
+}
+
+fn dialect<'de, D: serde::Deserializer<'de>>(name: D) -> Result<Dialect, D::Error> {
+    match <&str>::deserialize(name)? {
+        "openai" => Ok(OPENAI),
+        "anthropic" => Ok(ANTHROPIC),
+        other => Err(serde::de::Error::unknown_variant(other, &["openai", "anthropic"])),
+    }
 }
 
 /// A provider whose name is known and that cannot be called yet.
@@ -101,10 +111,16 @@ impl Provider {
         self.0.name
     }
 
-    /// The name of the dialect that it speaks: `openai` or `anthropic`.
+    /// The dialect that it speaks.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.0.dialect
+    }
+
+    /// The name of its dialect: `openai` or `anthropic`.
     #[must_use]
     pub fn dialect_name(&self) -> &'static str {
-        self.0.dialect
+        self.0.dialect.name()
     }
 
     /// The address below which its endpoints lie, as published. `None` where everybody runs their own (`hosted_vllm`).
@@ -244,8 +260,17 @@ mod tests {
                 assert!(!name.is_empty() && name.chars().all(fits), "{name}");
             }
             assert!(!provider.name().is_empty());
-            assert!(["openai", "anthropic"].contains(&provider.dialect_name()));
         }
+    }
+
+    #[test]
+    fn a_dialect_is_the_one_that_is_named() {
+        assert_eq!(provider("anthropic").unwrap().dialect(), ANTHROPIC);
+        let others = providers().iter().filter(|provider| provider.prefix() != "anthropic");
+        assert!(others.into_iter().all(|provider| provider.dialect() == OPENAI));
+        let row = r#"{"prefix": "x", "name": "X", "dialect": "gemini"}"#;
+        let error = serde_json::from_str::<Row<'_>>(row).unwrap_err().to_string();
+        assert!(error.contains("unknown variant `gemini`"), "{error}");
     }
 
     #[test]
