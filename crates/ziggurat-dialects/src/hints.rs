@@ -1,6 +1,8 @@
-//! What providers' errors have in common, whatever the dialect: when to come back, and what must not be repeated.
+//! What providers have in common, whatever the dialect: when to come back after an error, what of it must not be repeated,
+//! and how a model is named in a path.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, header};
@@ -71,4 +73,22 @@ pub(crate) fn redact(message: &str) -> Cow<'_, str> {
     }
     let words = message.split(' ').map(|word| if secret(word) { "[redacted]" } else { word });
     Cow::Owned(words.collect::<Vec<_>>().join(" "))
+}
+
+/// A model's name as part of a path. Names hold slashes and colons, which are sent as they are.
+pub(crate) struct InPath<'a>(pub(crate) &'a str);
+
+impl fmt::Display for InPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => write!(f, "{}", char::from(byte))?,
+                b'-' | b'_' | b'.' | b'~' | b'/' | b':' | b'@' => {
+                    write!(f, "{}", char::from(byte))?
+                }
+                _ => write!(f, "%{byte:02X}")?,
+            }
+        }
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -297,9 +297,10 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Closes it.
-    pub(crate) fn end(self) {
+    /// Closes it, and gives the buffer back.
+    pub(crate) fn end(self) -> &'a mut Vec<u8> {
         self.out.push(b'}');
+        self.out
     }
 }
 
@@ -378,20 +379,6 @@ pub(crate) fn compact(json: &str, body: &Str) -> Str {
     if tight.len() == json.len() { body.slice_ref(json) } else { Str::from(tight) }
 }
 
-/// Whether `data` has a member `name` whose value is a string that is not empty, at any depth, found without parsing.
-///
-/// Inside JSON strings quotes are escaped, so that `"name"` followed by a colon can only be a member's name.
-pub(crate) fn has_text(data: &[u8], name: &str) -> bool {
-    let mut quoted = SmallVec::<[u8; 32]>::from_slice(b"\"");
-    quoted.extend_from_slice(name.as_bytes());
-    quoted.push(b'"');
-    memmem::find_iter(data, &quoted).any(|at| {
-        let rest = data[at + quoted.len()..].trim_ascii_start();
-        let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-        value.is_some_and(|value| value.starts_with(b"\"") && !value.starts_with(b"\"\""))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -450,14 +437,5 @@ mod tests {
         assert_eq!(compact(&loose, &loose), r#"{"a b":[1.50,"\" x"]}"#);
         let tight = Str::from(r#"{"z":1152921504606846977}"#);
         assert_eq!(compact(&tight, &tight).as_ptr(), tight.as_ptr());
-    }
-
-    #[test]
-    fn a_text_member_is_found_without_parsing() {
-        assert!(has_text(br#"{"type":"text","text":"x"}"#, "text"));
-        assert!(has_text(br#"{"text" : "x"}"#, "text"));
-        assert!(!has_text(br#"{"type":"text","text":""}"#, "text"));
-        assert!(!has_text(br#"{"other":"\"text\":\"x\""}"#, "text"));
-        assert!(!has_text(br#"{"text":null}"#, "text"));
     }
 }

@@ -30,6 +30,7 @@ use ziggurat_core::{
 };
 
 use crate::framing::sse::SseCutter;
+use crate::hints::InPath;
 
 /// OpenAI Chat Completions.
 pub const OPENAI: Dialect = Dialect::new(&OpenAi);
@@ -175,24 +176,6 @@ impl Codec for OpenAi {
 fn malformed(what: impl fmt::Display) -> Error {
     Error::new(ErrorKind::BadUpstream, format!("the provider's answer is malformed: {what}"))
         .with_origin(Origin::Provider)
-}
-
-/// A model's name as part of a path. Names hold slashes and colons, which are sent as they are.
-struct InPath<'a>(&'a str);
-
-impl fmt::Display for InPath<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => write!(f, "{}", char::from(byte))?,
-                b'-' | b'_' | b'.' | b'~' | b'/' | b':' | b'@' => {
-                    write!(f, "{}", char::from(byte))?
-                }
-                _ => write!(f, "%{byte:02X}")?,
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The id of an answer: the provider's if it has this dialect's form, else one made of the call's.

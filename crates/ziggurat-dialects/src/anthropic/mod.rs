@@ -1,0 +1,190 @@
+//! Anthropic's Messages.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `request/` | requests, both ways, and the one edit of a request that leaves as it came |
+//! | `reply.rs` | whole answers, both ways, and what a gateway reads of them in passing |
+//! | `models.rs` | lists of models |
+//! | `stream/` | events, both ways, and the facts read while a stream is cut |
+//! | `error.rs` | errors, both ways |
+//! | `block.rs`, `citation.rs`, `stop.rs`, `usage.rs` | what these have in common |
+
+mod block;
+mod citation;
+mod error;
+mod models;
+mod reply;
+mod request;
+mod stop;
+mod stream;
+mod usage;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use ziggurat_core::{
+    Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, ErrorKind, Glance,
+    Losses, Members, Operation, Payload, Prepared, Restore, Secret, StreamDecoder, StreamEncoder,
+    Target, Typed,
+};
+
+use crate::framing::sse::SseCutter;
+use crate::hints::InPath;
+
+/// Anthropic Messages.
+pub const ANTHROPIC: Dialect = Dialect::new(&Anthropic);
+
+/// The codec behind [`ANTHROPIC`].
+#[derive(Debug)]
+struct Anthropic;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// The version for callers who name none: it takes what older models take, sampling included.
+const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+static REQUEST_HEADERS: [HeaderName; 2] = [VERSION, HeaderName::from_static("anthropic-beta")];
+
+static REPLY_HEADERS: [HeaderName; 17] = [
+    REQUEST_ID,
+    HeaderName::from_static("anthropic-organization-id"),
+    HeaderName::from_static("anthropic-workspace-id"),
+    HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+    HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+    HeaderName::from_static("anthropic-ratelimit-input-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-input-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-input-tokens-reset"),
+    HeaderName::from_static("anthropic-ratelimit-output-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-output-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-output-tokens-reset"),
+    header::RETRY_AFTER,
+    HeaderName::from_static("x-should-retry"),
+];
+
+/// What the provider itself sends while it thinks.
+const KEEP_ALIVE: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
+
+impl Codec for Anthropic {
+    fn name(&self) -> &'static str {
+        "anthropic"
+    }
+
+    fn path(&self, operation: Operation, model: &str, _stream: bool) -> Cow<'static, str> {
+        match operation {
+            Operation::CountTokens => Cow::Borrowed("/v1/messages/count_tokens"),
+            Operation::Models if model.is_empty() => Cow::Borrowed("/v1/models"),
+            Operation::Models => Cow::Owned(format!("/v1/models/{}", InPath(model))),
+            _ => Cow::Borrowed("/v1/messages"),
+        }
+    }
+
+    fn request_headers(&self) -> &'static [HeaderName] {
+        &REQUEST_HEADERS
+    }
+
+    fn reply_headers(&self) -> &'static [HeaderName] {
+        &REPLY_HEADERS
+    }
+
+    fn request_id_header(&self) -> HeaderName {
+        REQUEST_ID
+    }
+
+    fn authorize(&self, headers: &mut HeaderMap, key: Option<&Secret>) -> Result<(), Error> {
+        if !headers.contains_key(VERSION) {
+            headers.insert(VERSION, DEFAULT_VERSION);
+        }
+        let Some(key) = key else { return Ok(()) };
+        let invalid = |_| {
+            let message = "the provider's key has characters that a header cannot carry";
+            Error::new(ErrorKind::Server, message)
+        };
+        // Tokens of a subscription are taken as such only.
+        let (name, value) = match key.expose() {
+            token if token.starts_with("sk-ant-oat") => {
+                (header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")))
+            }
+            key => (API_KEY, HeaderValue::from_str(key).map_err(Into::into)),
+        };
+        let mut value = value.map_err(invalid)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+        Ok(())
+    }
+
+    fn decode_request(&self, operation: Operation, members: &Members) -> Result<Typed, Error> {
+        request::decode(operation, members)
+    }
+
+    fn encode_request(
+        &self,
+        request: &Typed,
+        target: &Target<'_>,
+        losses: &mut Losses,
+    ) -> Result<EncodedRequest, Error> {
+        request::encode(request, target, losses)
+    }
+
+    fn prepare(&self, payload: &mut Payload, _stream: bool) -> Result<Prepared, Error> {
+        request::prepare(payload)
+    }
+
+    fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
+        reply::glance(operation, body)
+    }
+
+    fn decode_reply(
+        &self,
+        operation: Operation,
+        body: &Bytes,
+        restore: &Restore,
+    ) -> Result<Answer, Error> {
+        reply::decode(operation, body, restore)
+    }
+
+    fn encode_reply(
+        &self,
+        answer: &Answer,
+        ask: &Ask,
+        losses: &mut Losses,
+    ) -> Result<Bytes, Error> {
+        reply::encode(answer, ask, losses)
+    }
+
+    fn cutter(&self, options: &CutOptions) -> Box<dyn Cutter> {
+        // Usage stands in events that the caller cannot do without, so none is withheld.
+        Box::new(SseCutter::new(stream::Side::new(), options))
+    }
+
+    fn decoder(&self, restore: &Restore) -> Box<dyn StreamDecoder> {
+        Box::new(stream::Decoder::new(restore))
+    }
+
+    fn encoder(&self, ask: &Ask) -> Box<dyn StreamEncoder> {
+        Box::new(stream::Encoder::new(ask))
+    }
+
+    fn keep_alive(&self) -> Bytes {
+        Bytes::from_static(KEEP_ALIVE)
+    }
+
+    fn decode_error(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
+        error::decode(status, headers, body)
+    }
+
+    fn encode_error(&self, error: &Error, request_id: Option<&str>) -> (StatusCode, Bytes) {
+        error::encode(error, request_id)
+    }
+
+    fn encode_stream_error(&self, error: &Error, request_id: Option<&str>) -> Bytes {
+        let mut out = Vec::with_capacity(192);
+        error::encode_in_stream(error, request_id, &mut out);
+        out.into()
+    }
+}

@@ -1,0 +1,244 @@
+//! Requests.
+
+mod decode;
+mod marks;
+mod params;
+mod parts;
+mod prepare;
+#[cfg(test)]
+mod tests;
+mod thinking;
+mod tools;
+
+use bytes::Bytes;
+use ziggurat_core::{
+    Changes, Chat, EncodedRequest, Error, Losses, Part, RawJson, Restore, Target, Typed,
+};
+
+pub(super) use decode::decode;
+pub(super) use prepare::prepare;
+pub(super) use thinking::OUR_SIGNATURE;
+
+use self::marks::Marks;
+use self::params::Params;
+use self::thinking::Mode;
+use self::tools::Tools;
+use super::ANTHROPIC;
+use crate::Names;
+use crate::json::Object;
+use crate::normalise::{Conversation, MidSystem, Profile, normalise};
+
+/// Where a request goes, and in whose words its losses are told.
+#[derive(Clone, Copy, Debug)]
+struct Scene<'a> {
+    target: &'a Target<'a>,
+    names: Names,
+}
+
+impl Scene<'_> {
+    /// Whether the caller speaks this dialect: then what it says is its own business.
+    fn is_own(&self) -> bool {
+        self.target.source == Some(ANTHROPIC)
+    }
+}
+
+/// Writes a request.
+pub(super) fn encode(
+    request: &Typed,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<EncodedRequest, Error> {
+    let scene = Scene { target, names: Names::of(target.source) };
+    match request {
+        Typed::Chat(chat) => encode_chat(chat, &scene, losses),
+        Typed::CountTokens(chat) => encode_count(chat, &scene, losses),
+        Typed::Models(_) => Ok(EncodedRequest::new(Bytes::new())),
+        other => {
+            let message = format!("the provider has no such operation: {}", other.operation());
+            Err(Error::new(ziggurat_core::ErrorKind::Unsupported, message))
+        }
+    }
+}
+
+fn encode_chat(
+    chat: &Chat,
+    scene: &Scene<'_>,
+    losses: &mut Losses,
+) -> Result<EncodedRequest, Error> {
+    let mut plan = Plan::of(chat, scene, losses)?;
+    let params = Params::plan(chat, scene, plan.thinking.is_on(), losses)?;
+    let mut out = Vec::with_capacity(plan.size_hint());
+    let mut object = Object::begin(&mut out);
+    object.text("model", scene.target.model);
+    object.number("max_tokens", plan.thinking.max_tokens);
+    params.write(&mut object);
+    plan.write(chat, scene, &mut object);
+    let labels = own_extra(chat, "metadata");
+    if chat.user.is_some() || labels.is_some() {
+        let mut metadata = Object::begin(object.member("metadata"));
+        if let Some(user) = &chat.user {
+            metadata.text("user_id", user);
+        }
+        if let Some(labels) = labels {
+            metadata.members_of(labels);
+        }
+        metadata.end();
+    }
+    if let Some(tier) = &params.service_tier {
+        object.text("service_tier", tier);
+    }
+    if chat.stream {
+        object.flag("stream", true);
+    }
+    params.write_passed(&mut object);
+    if chat.extras.dialect == Some(ANTHROPIC) {
+        for (name, value) in &chat.extras.members {
+            if !SPLICED.contains(&name.as_str()) {
+                object.raw(name, value.get());
+            }
+        }
+    } else {
+        for (name, value) in &chat.extras.members {
+            if losses.passes(name) {
+                object.raw(name, value.get());
+            }
+        }
+    }
+    object.end();
+    let mut request = EncodedRequest::new(Bytes::from(out));
+    request.restore = plan.restore();
+    Ok(request)
+}
+
+/// Only what counts is sent: a parameter that steers the answer would be refused.
+fn encode_count(
+    chat: &Chat,
+    scene: &Scene<'_>,
+    losses: &mut Losses,
+) -> Result<EncodedRequest, Error> {
+    let mut plan = Plan::of(chat, scene, losses)?;
+    let mut out = Vec::with_capacity(plan.size_hint());
+    let mut object = Object::begin(&mut out);
+    object.text("model", scene.target.model);
+    plan.write(chat, scene, &mut object);
+    if chat.extras.dialect == Some(ANTHROPIC) {
+        for (name, value) in &chat.extras.members {
+            if !SPLICED.contains(&name.as_str()) {
+                object.raw(name, value.get());
+            }
+        }
+    }
+    object.end();
+    Ok(EncodedRequest::new(Bytes::from(out)))
+}
+
+/// Objects that are written member by member, with what else their caller put into them.
+const SPLICED: [&str; 4] = ["thinking", "output_config", "tool_choice", "metadata"];
+
+fn own_extra<'a>(chat: &'a Chat, name: &str) -> Option<&'a RawJson> {
+    chat.extras.get(name).filter(|_| chat.extras.dialect == Some(ANTHROPIC))
+}
+
+/// A conversation as it is sent.
+struct Plan<'a> {
+    talk: Conversation,
+    tools: Tools<'a>,
+    thinking: thinking::Thinking,
+    marks: Marks,
+}
+
+impl<'a> Plan<'a> {
+    fn of(chat: &'a Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<Self, Error> {
+        parts::check(chat, scene, losses)?;
+        let tools = Tools::plan(chat, scene, losses)?;
+        let mut talk = Conversation::of(chat);
+        thinking::strip_foreign(&mut talk.messages, scene, losses);
+        let thinking = thinking::plan(chat, scene, &talk.messages, tools.is_forced(), losses)?;
+        let caps = scene.target.capabilities;
+        let mut profile = Profile::alternating();
+        profile.mid_system = if caps.mid_system { MidSystem::AfterUser } else { MidSystem::Wrap };
+        // A bound answer and a thinking model begin their own message.
+        profile.prefill =
+            caps.prefill && tools.format.is_none() && !matches!(thinking.mode, Mode::Enabled(_));
+        if scene.is_own() {
+            profile.paired_results = false;
+            profile.merge = false;
+            profile.user_first = false;
+        }
+        normalise(&mut talk, &profile, scene.names, losses)?;
+        let instructions = tools.instructions.iter();
+        talk.system.extend(instructions.map(|text| Part::text(text.as_str())));
+        let marks = Marks::plan(chat, scene, losses)?;
+        Ok(Self { talk, tools, thinking, marks })
+    }
+
+    /// A guess at the length of the body, in bytes: media are nearly all of it.
+    fn size_hint(&self) -> usize {
+        let parts = self.talk.messages.iter().flat_map(|message| &message.parts);
+        let sizes = parts.map(|part| match &part.content {
+            ziggurat_core::Content::Text { text, .. } => text.len() + 32,
+            ziggurat_core::Content::Image { source, .. }
+            | ziggurat_core::Content::Document { source, .. } => match source {
+                ziggurat_core::Source::Base64 { data, .. } => data.len() + 128,
+                _ => 512,
+            },
+            _ => 256,
+        });
+        1024 + sizes.sum::<usize>()
+    }
+
+    /// Writes the conversation, its tools and its thinking.
+    fn write(&mut self, chat: &Chat, scene: &Scene<'_>, object: &mut Object<'_>) {
+        let Self { talk, tools, thinking, marks } = self;
+        if !talk.system.is_empty() {
+            let out = object.member("system");
+            parts::write_system(&talk.system, scene, tools, &mut marks.system, out);
+        }
+        let out = object.member("messages");
+        parts::write_messages(&talk.messages, scene, tools, &mut marks.messages, out);
+        if !tools.list.is_empty() {
+            tools.write(object.member("tools"), &mut marks.tools);
+        }
+        let rest = own_extra(chat, "tool_choice");
+        if tools.has_choice() || rest.is_some() {
+            let mut choice = Object::begin(object.member("tool_choice"));
+            tools.write_choice(&mut choice);
+            rest.into_iter().for_each(|rest| choice.members_of(rest));
+            choice.end();
+        }
+        let rest = own_extra(chat, "thinking");
+        if thinking.mode != Mode::Unsaid || rest.is_some() {
+            let mut inner = Object::begin(object.member("thinking"));
+            thinking.write(&mut inner);
+            rest.into_iter().for_each(|rest| inner.members_of(rest));
+            inner.end();
+        }
+        let rest = own_extra(chat, "output_config");
+        if thinking.effort.is_some() || tools.format.is_some() || rest.is_some() {
+            let mut config = Object::begin(object.member("output_config"));
+            if let Some(effort) = thinking.effort {
+                config.text("effort", effort.as_str());
+            }
+            if let Some(schema) = &tools.format {
+                let mut format = Object::begin(config.member("format"));
+                format.text("type", "json_schema");
+                format.raw("schema", schema.get());
+                format.end();
+            }
+            rest.into_iter().for_each(|rest| config.members_of(rest));
+            config.end();
+        }
+        if let Some(mark) = chat.cache.auto {
+            marks::write(mark, object);
+        }
+    }
+
+    fn restore(self) -> Restore {
+        let mut changes = Changes::default();
+        changes.tool_names = self.tools.names.into_changed();
+        changes.custom_tools = self.tools.custom;
+        changes.answer_tool = self.tools.answer;
+        changes.strip_fence = self.tools.strip_fence;
+        Restore::new(changes)
+    }
+}

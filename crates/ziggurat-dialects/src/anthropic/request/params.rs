@@ -1,0 +1,231 @@
+//! Parameters beside the conversation: which go on, which are changed, and which are lost.
+
+use std::borrow::Cow;
+
+use ziggurat_core::{Chat, Error, Losses, Severity, Str};
+
+use super::{ANTHROPIC, Scene};
+use crate::fields::Field;
+use crate::json::{self, Array, Object};
+
+/// Parameters as they are sent.
+#[derive(Debug, Default)]
+pub(super) struct Params {
+    pub(super) temperature: Option<f64>,
+    pub(super) top_p: Option<f64>,
+    pub(super) top_k: Option<u64>,
+    pub(super) stop: Vec<Str>,
+    pub(super) service_tier: Option<Str>,
+    /// Sent on because the operator says so, although this dialect has no such field.
+    passed: Vec<(&'static str, String)>,
+}
+
+impl Params {
+    /// Decides on the parameters. `thinks` says that thinking is on, which narrows the sampling.
+    pub(super) fn plan(
+        chat: &Chat,
+        scene: &Scene<'_>,
+        thinks: bool,
+        losses: &mut Losses,
+    ) -> Result<Self, Error> {
+        let mut params = Self::default();
+        params.sampling(chat, scene, thinks, losses)?;
+        params.stop(chat, scene, losses)?;
+        params.tier(chat, scene, losses)?;
+        params.lost(chat, scene, losses)?;
+        Ok(params)
+    }
+
+    fn sampling(
+        &mut self,
+        chat: &Chat,
+        scene: &Scene<'_>,
+        thinks: bool,
+        losses: &mut Losses,
+    ) -> Result<(), Error> {
+        let caps = scene.target.capabilities;
+        let name = |field| scene.names.name(field);
+        self.temperature = chat.sampling.temperature;
+        self.top_p = chat.sampling.top_p;
+        self.top_k = chat.sampling.top_k;
+        if let Some(warm) = self.temperature.filter(|warm| *warm > 1.0) {
+            losses.clamp(name(Field::Temperature), format!("{warm} is above the greatest, 1"))?;
+            self.temperature = Some(1.0);
+        }
+        // Said or not, 1 is what the model does.
+        let is_one = |value: f64| (value - 1.0).abs() < f64::EPSILON;
+        let refusal = match (caps.sampling, thinks) {
+            (false, _) => Some("the model takes no sampling parameters"),
+            (true, true) => Some("the model does not take it while it thinks"),
+            (true, false) => None,
+        };
+        if let Some(reason) = refusal {
+            let kept = |value: f64| thinks && caps.sampling && (0.95..=1.0).contains(&value);
+            let [temperature, top_p] = [self.temperature.take(), self.top_p.take()];
+            self.top_p = top_p.filter(|value| kept(*value));
+            for (field, value) in [
+                (Field::Temperature, temperature),
+                (Field::TopP, top_p.filter(|value| !kept(*value))),
+            ] {
+                if let Some(given) = value.filter(|value| !is_one(*value))
+                    && !self.pass_float(name(field), given, losses)
+                {
+                    losses.drop(Severity::Harmless, name(field), reason)?;
+                }
+            }
+            if self.top_k.take().is_some() {
+                losses.drop(Severity::Harmless, name(Field::TopK), reason)?;
+            }
+        }
+        if self.temperature.is_some() && !caps.temperature_with_top_p {
+            if let Some(given) = self.top_p.take()
+                && !is_one(given)
+            {
+                let reason = "the model does not take it beside `temperature`";
+                losses.drop(Severity::Harmless, name(Field::TopP), reason)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<(), Error> {
+        let name = scene.names.name(Field::Stop);
+        let (stop, blank): (Vec<_>, Vec<_>) =
+            chat.stop.iter().cloned().partition(|text| !text.trim().is_empty());
+        if !blank.is_empty() {
+            let reason = "a stop text of white space only is not taken";
+            losses.drop(Severity::Harmless, name, reason)?;
+        }
+        if !stop.is_empty() && !scene.target.capabilities.stop {
+            losses.drop(Severity::Doubtful, name, "the model takes no stop texts")?;
+            return Ok(());
+        }
+        self.stop = stop;
+        Ok(())
+    }
+
+    fn tier(&mut self, chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<(), Error> {
+        let Some(tier) = &chat.service_tier else { return Ok(()) };
+        let name = scene.names.name(Field::ServiceTier);
+        self.service_tier = match tier.as_str() {
+            _ if scene.is_own() => Some(tier.clone()),
+            "auto" | "standard_only" => Some(tier.clone()),
+            "default" => Some(Str::from_static("standard_only")),
+            "priority" | "fast" => {
+                losses.clamp(name, "`auto` is the nearest tier")?;
+                Some(Str::from_static("auto"))
+            }
+            other => {
+                let reason = format!("the provider has no tier `{other}`");
+                losses.drop(Severity::Harmless, name, reason)?;
+                None
+            }
+        };
+        Ok(())
+    }
+
+    /// What this dialect has no field for. A value that says what would happen anyway is no loss.
+    fn lost(&mut self, chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<(), Error> {
+        use Field::*;
+        use Severity::{Doubtful, Grave, Harmless};
+
+        let sampling = &chat.sampling;
+        let not = |value: Option<f64>, default: f64| {
+            value.filter(|value| (value - default).abs() > f64::EPSILON).map(number)
+        };
+        let quoted = |text: &Option<Str>| text.as_deref().map(text_json);
+        let raw = |value: &Option<ziggurat_core::RawJson>| {
+            value.as_ref().map(|value| value.get().to_owned())
+        };
+        let speaks = chat.modalities.iter().any(|kind| kind != "text");
+        let lost = [
+            (N, chat.n.filter(|n| *n != 1).map(|n| n.to_string()), Grave),
+            (MinP, not(sampling.min_p, 0.0), Harmless),
+            (FrequencyPenalty, not(sampling.frequency_penalty, 0.0), Harmless),
+            (PresencePenalty, not(sampling.presence_penalty, 0.0), Harmless),
+            (RepetitionPenalty, not(sampling.repetition_penalty, 1.0), Harmless),
+            (Seed, sampling.seed.map(|seed| seed.to_string()), Harmless),
+            (Logprobs, chat.logprobs.map(|_| "true".to_owned()), Doubtful),
+            (LogitBias, raw(&chat.logit_bias).filter(|bias| bias != "{}"), Harmless),
+            (Verbosity, quoted(&chat.verbosity), Harmless),
+            (Modalities, speaks.then(|| list(&chat.modalities)), Grave),
+            (Audio, raw(&chat.audio), Harmless),
+            (Metadata, raw(&chat.metadata).filter(|labels| labels != "{}"), Harmless),
+            (Store, chat.store.filter(|store| *store).map(|_| "true".to_owned()), Harmless),
+            (CacheKey, quoted(&chat.cache.key), Harmless),
+            (CacheRetention, quoted(&chat.cache.retention), Harmless),
+            (Prediction, raw(&chat.prediction), Harmless),
+            (WebSearch, raw(&chat.web_search), Doubtful),
+        ];
+        for (field, value, severity) in lost {
+            let Some(value) = value else { continue };
+            let name = scene.names.name(field);
+            if losses.passes(name) {
+                self.passed.push((name, value));
+            } else {
+                losses.drop(severity, name, "the target has no such field")?;
+            }
+        }
+        if chat.extras.dialect != Some(ANTHROPIC) {
+            for (name, _) in &chat.extras.members {
+                if !losses.passes(name) {
+                    let name = Cow::from(name.to_string());
+                    losses.drop(Harmless, name, "the target has no such field")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_float(&mut self, name: &'static str, value: f64, losses: &Losses) -> bool {
+        let passes = losses.passes(name);
+        if passes {
+            self.passed.push((name, number(value)));
+        }
+        passes
+    }
+
+    /// Writes sampling and stop texts.
+    pub(super) fn write(&self, object: &mut Object<'_>) {
+        if let Some(temperature) = self.temperature {
+            object.float("temperature", temperature);
+        }
+        if let Some(top_p) = self.top_p {
+            object.float("top_p", top_p);
+        }
+        if let Some(top_k) = self.top_k {
+            object.number("top_k", top_k);
+        }
+        if !self.stop.is_empty() {
+            let mut array = Array::begin(object.member("stop_sequences"));
+            for text in &self.stop {
+                json::string(array.item(), text);
+            }
+            array.end();
+        }
+    }
+
+    /// Writes what the operator lets pass.
+    pub(super) fn write_passed(&self, object: &mut Object<'_>) {
+        for (name, value) in &self.passed {
+            object.raw(name, value);
+        }
+    }
+}
+
+fn number(value: f64) -> String {
+    let mut out = Vec::new();
+    json::float(&mut out, value);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn text_json(text: &str) -> String {
+    let mut out = Vec::new();
+    json::string(&mut out, text);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn list(texts: &[Str]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| text_json(text)).collect();
+    format!("[{}]", texts.join(","))
+}

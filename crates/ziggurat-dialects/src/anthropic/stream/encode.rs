@@ -1,0 +1,398 @@
+//! Writes a stream.
+//!
+//! This dialect does not interleave: one block is open at a time, and closed for good. Parts that begin while another is open
+//! wait, and are written as whole blocks when it has ended. The last two events are held back until the stream's own end, as
+//! some providers tell the usage after the reason why they stopped.
+
+use std::collections::VecDeque;
+
+use ziggurat_core::{
+    Ask, Error, ErrorKind, Event, PartId, PartKind, RawJson, Start, Stop, StopReason, Str,
+    StreamEncoder, ToolCallKind, Usage,
+};
+
+use crate::anthropic::reply::{message_id, our_signature, service_tier};
+use crate::anthropic::{KEEP_ALIVE, citation, error, stop, usage};
+use crate::json::{self, Object};
+
+/// The most bytes that wait for a block to end.
+const MAX_WAITING: usize = 16 << 20;
+
+/// Writes events.
+#[derive(Debug)]
+pub(in crate::anthropic) struct Encoder {
+    ask: Ask,
+    model: Str,
+    /// Whether the provider speaks this dialect, so that its opaque blocks are understood.
+    own: bool,
+    started: bool,
+    ended: bool,
+    /// The number of the next block.
+    next: u32,
+    open: Option<Open>,
+    waiting: VecDeque<Waiting>,
+    /// Bytes that wait.
+    held: usize,
+    usage: Usage,
+    stop: Option<Stop>,
+    calls: bool,
+}
+
+/// The block that is open.
+#[derive(Debug)]
+struct Open {
+    part: PartId,
+    index: u32,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Text,
+    Thinking(Option<Str>),
+    Tool,
+    /// A tool that takes free text, which is packed into an object at the end.
+    Custom(String),
+    /// All of it is written.
+    Complete,
+    /// Nothing of it can be written.
+    Unsaid,
+}
+
+/// A part that began while another was open.
+#[derive(Debug)]
+struct Waiting {
+    part: PartId,
+    kind: PartKind,
+    text: String,
+    signature: Option<Str>,
+    citations: Vec<RawJson>,
+    ended: bool,
+}
+
+impl Encoder {
+    pub(in crate::anthropic) fn new(ask: &Ask) -> Self {
+        Self {
+            model: ask.model.clone(),
+            ask: ask.clone(),
+            own: false,
+            started: false,
+            ended: false,
+            next: 0,
+            open: None,
+            waiting: VecDeque::new(),
+            held: 0,
+            usage: Usage::default(),
+            stop: None,
+            calls: false,
+        }
+    }
+
+    fn start(&mut self, start: &Start, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.started, true) {
+            return;
+        }
+        if !start.model.is_empty() {
+            self.model = start.model.clone();
+        }
+        self.own = start.id.starts_with("msg_");
+        let mut event = begin("message_start", out);
+        let mut message = Object::begin(event.member("message"));
+        message.text("id", &message_id(&start.id, &self.ask));
+        message.text("type", "message");
+        message.text("role", "assistant");
+        message.text("model", &self.model);
+        message.raw("content", "[]");
+        message.raw("stop_reason", "null");
+        message.raw("stop_sequence", "null");
+        let mut counts = Object::begin(message.member("usage"));
+        match &start.usage {
+            Some(known) => {
+                self.usage.update(known);
+                usage::write(known, &mut counts);
+            }
+            None => {
+                counts.number("input_tokens", 0u8);
+                counts.number("output_tokens", 0u8);
+            }
+        }
+        if let Some(tier) = &start.service_tier {
+            counts.text("service_tier", service_tier(tier));
+        }
+        counts.end();
+        message.end();
+        end(event);
+    }
+
+    fn part_start(&mut self, part: PartId, kind: &PartKind, out: &mut Vec<u8>) {
+        self.start(&Start::default(), out);
+        if let PartKind::ToolCall { .. } = kind {
+            self.calls = true;
+        }
+        if self.open.is_none() {
+            self.open(part, kind, out);
+            return;
+        }
+        self.waiting.push_back(Waiting {
+            part,
+            kind: kind.clone(),
+            text: String::new(),
+            signature: None,
+            citations: Vec::new(),
+            ended: false,
+        });
+    }
+
+    fn open(&mut self, part: PartId, told: &PartKind, out: &mut Vec<u8>) {
+        let kind = match told {
+            PartKind::Text | PartKind::Refusal => Kind::Text,
+            PartKind::Reasoning => Kind::Thinking(None),
+            PartKind::ToolCall { kind: ToolCallKind::Custom, .. } => Kind::Custom(String::new()),
+            PartKind::ToolCall { .. } => Kind::Tool,
+            PartKind::Redacted(_) => Kind::Complete,
+            PartKind::Opaque { .. } if self.own => Kind::Complete,
+            _ => Kind::Unsaid,
+        };
+        let index = self.next;
+        if !matches!(kind, Kind::Unsaid) {
+            self.next += 1;
+            let mut event = begin("content_block_start", out);
+            event.number("index", index);
+            let out = event.member("content_block");
+            match told {
+                PartKind::Text | PartKind::Refusal => {
+                    out.extend_from_slice(br#"{"type":"text","text":""}"#);
+                }
+                PartKind::Reasoning => {
+                    out.extend_from_slice(br#"{"type":"thinking","thinking":"","signature":""}"#);
+                }
+                PartKind::Redacted(data) => {
+                    let mut block = Object::begin(out);
+                    block.text("type", "redacted_thinking");
+                    block.text("data", data);
+                    block.end();
+                }
+                PartKind::ToolCall { id, name, .. } => {
+                    let mut block = Object::begin(out);
+                    block.text("type", "tool_use");
+                    block.text("id", id);
+                    block.text("name", name);
+                    block.raw("input", "{}");
+                    block.end();
+                }
+                PartKind::Opaque { value, .. } => out.extend_from_slice(value.get().as_bytes()),
+                _ => out.extend_from_slice(b"{}"),
+            }
+            end(event);
+        }
+        self.open = Some(Open { part, index, kind });
+    }
+
+    /// A piece of text, of reasoning or of arguments.
+    fn piece(&mut self, part: PartId, piece: &str, out: &mut Vec<u8>) {
+        if piece.is_empty() {
+            return;
+        }
+        match &mut self.open {
+            Some(open) if open.part == part => {
+                let (kind, name) = match &mut open.kind {
+                    Kind::Text => ("text_delta", "text"),
+                    Kind::Thinking(_) => ("thinking_delta", "thinking"),
+                    Kind::Tool => ("input_json_delta", "partial_json"),
+                    Kind::Custom(kept) => {
+                        kept.push_str(piece);
+                        self.hold(piece.len(), out);
+                        return;
+                    }
+                    Kind::Complete | Kind::Unsaid => return,
+                };
+                delta(open.index, kind, name, piece, out);
+            }
+            _ => {
+                if let Some(waiting) = self.waiting.iter_mut().find(|other| other.part == part) {
+                    waiting.text.push_str(piece);
+                    self.hold(piece.len(), out);
+                }
+            }
+        }
+    }
+
+    /// Counts what waits. What is too much ends the stream: memory is bounded.
+    fn hold(&mut self, bytes: usize, out: &mut Vec<u8>) {
+        self.held += bytes;
+        if self.held > MAX_WAITING {
+            let message = "the answer's parts run side by side for too long to be put in order";
+            self.fail(&Error::new(ErrorKind::BadUpstream, message), out);
+        }
+    }
+
+    fn signature(&mut self, part: PartId, signature: &Str) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.part == part) {
+            if let Kind::Thinking(held) = &mut open.kind {
+                *held = Some(signature.clone());
+            }
+        } else if let Some(waiting) = self.waiting.iter_mut().find(|other| other.part == part) {
+            waiting.signature = Some(signature.clone());
+        }
+    }
+
+    fn citation(&mut self, part: PartId, raw: &RawJson, out: &mut Vec<u8>) {
+        if let Some(open) = self.open.as_ref().filter(|open| open.part == part) {
+            if let (Kind::Text, Some(own)) = (&open.kind, citation::adopt(raw, "")) {
+                let mut event = begin("content_block_delta", out);
+                event.number("index", open.index);
+                let mut inner = Object::begin(event.member("delta"));
+                inner.text("type", "citations_delta");
+                inner.raw("citation", own.get());
+                inner.end();
+                end(event);
+            }
+        } else if let Some(waiting) = self.waiting.iter_mut().find(|other| other.part == part) {
+            waiting.citations.push(raw.clone());
+            self.hold(raw.get().len(), out);
+        }
+    }
+
+    fn part_end(&mut self, part: PartId, out: &mut Vec<u8>) {
+        if self.open.as_ref().is_some_and(|open| open.part == part) {
+            self.close(out);
+            self.advance(false, out);
+        } else if let Some(waiting) = self.waiting.iter_mut().find(|other| other.part == part) {
+            waiting.ended = true;
+        }
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        let Some(open) = self.open.take() else { return };
+        match open.kind {
+            Kind::Thinking(signature) => {
+                let signed = signature.filter(|signature| !signature.is_empty());
+                let signature = signed.unwrap_or_else(|| our_signature(&self.model).into());
+                delta(open.index, "signature_delta", "signature", &signature, out);
+            }
+            Kind::Custom(text) => {
+                let mut arguments = Vec::with_capacity(text.len() + 16);
+                let mut object = Object::begin(&mut arguments);
+                object.text("input", &text);
+                object.end();
+                let arguments = String::from_utf8_lossy(&arguments);
+                delta(open.index, "input_json_delta", "partial_json", &arguments, out);
+            }
+            Kind::Unsaid => return,
+            Kind::Text | Kind::Tool | Kind::Complete => {}
+        }
+        let mut event = begin("content_block_stop", out);
+        event.number("index", open.index);
+        end(event);
+    }
+
+    /// Lets the parts that waited take their turn, up to one that has not ended, or all of them.
+    fn advance(&mut self, all: bool, out: &mut Vec<u8>) {
+        while self.open.is_none()
+            && !self.ended
+            && let Some(next) = self.waiting.pop_front()
+        {
+            self.held = self.held.saturating_sub(next.text.len());
+            self.open(next.part, &next.kind, out);
+            self.piece(next.part, &next.text, out);
+            for citation in &next.citations {
+                self.citation(next.part, citation, out);
+            }
+            if let Some(signature) = &next.signature {
+                self.signature(next.part, signature);
+            }
+            if next.ended || all {
+                self.close(out);
+            }
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.start(&Start::default(), out);
+        self.close(out);
+        self.advance(true, out);
+        let stop = self.stop.take().unwrap_or_else(|| Stop::new(StopReason::Stop));
+        if stop.reason == StopReason::Error {
+            let message = "the model failed while it answered";
+            self.fail(&Error::new(ErrorKind::BadUpstream, message), out);
+            return;
+        }
+        if self.next == 0 {
+            // Clients look at the first block.
+            self.open(PartId::default(), &PartKind::Text, out);
+            self.close(out);
+        }
+        let mut event = begin("message_delta", out);
+        let mut inner = Object::begin(event.member("delta"));
+        stop::write(&stop, self.calls, &mut inner);
+        inner.end();
+        let mut counts = Object::begin(event.member("usage"));
+        usage::write(&self.usage, &mut counts);
+        counts.end();
+        end(event);
+        end(begin("message_stop", out));
+        self.ended = true;
+    }
+
+    fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
+        error::encode_in_stream(error, None, out);
+        self.ended = true;
+    }
+}
+
+impl StreamEncoder for Encoder {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.ended {
+            return;
+        }
+        match event {
+            Event::Start(start) => self.start(start, out),
+            Event::PartStart { part, kind } if part.choice == 0 => {
+                self.part_start(*part, kind, out);
+            }
+            Event::Text { part, text }
+            | Event::Thinking { part, text }
+            | Event::Refusal { part, text }
+            | Event::Arguments { part, fragment: text } => self.piece(*part, text, out),
+            Event::Signature { part, signature } => self.signature(*part, signature),
+            Event::Citation { part, citation } => self.citation(*part, citation, out),
+            Event::PartEnd { part } => self.part_end(*part, out),
+            Event::Usage(usage) => self.usage.update(usage),
+            Event::Stop { choice: 0, stop } => {
+                self.stop.get_or_insert_with(|| (**stop).clone());
+            }
+            Event::Error(error) => self.fail(error, out),
+            Event::End => self.finish(out),
+            Event::Ping => out.extend_from_slice(KEEP_ALIVE),
+            _ => {}
+        }
+    }
+}
+
+/// Begins an event, which repeats its name in its data.
+fn begin<'a>(name: &'static str, out: &'a mut Vec<u8>) -> Object<'a> {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\ndata: ");
+    let mut object = Object::begin(out);
+    object.text("type", name);
+    object
+}
+
+fn end(event: Object<'_>) {
+    event.end().extend_from_slice(b"\n\n");
+}
+
+fn delta(index: u32, kind: &str, name: &str, piece: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(
+        b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":",
+    );
+    json::integer(out, index);
+    out.extend_from_slice(b",\"delta\":{\"type\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    json::string(out, piece);
+    out.extend_from_slice(b"}}\n\n");
+}
