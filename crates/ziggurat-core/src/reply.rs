@@ -18,7 +18,7 @@ use crate::{
 /// A reply has ended when its last data or the dialect's terminator has been read; the call is settled then, before those last
 /// bytes are handed out. A reply dropped before that was cancelled.
 pub struct Reply {
-    head: Box<ReplyHead>,
+    head: ReplyHead,
     body: ReplyBody,
     guards: Guards,
     contents: u64,
@@ -84,6 +84,24 @@ pub enum ReplyBody {
 }
 
 /// A source of frames. One frame of upstream for each poll of downstream: back-pressure reaches the provider.
+///
+/// ```
+/// use std::task::{Context, Poll, Waker};
+/// use ziggurat_core::{Error, Frame, Frames, Reply};
+///
+/// /// Frames that are all there.
+/// struct Ready(Vec<Frame>);
+///
+/// impl Frames for Ready {
+///     fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+///         Poll::Ready(self.0.pop().map(Ok))
+///     }
+/// }
+///
+/// let mut reply = Reply::frames(Ready(Vec::new()));
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert!(matches!(reply.poll_frame(&mut cx), Poll::Ready(None)));
+/// ```
 pub trait Frames: Send + Unpin {
     /// The next frame. An error is the end.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>>;
@@ -100,7 +118,7 @@ impl Reply {
     /// A reply.
     #[must_use]
     pub fn new(head: ReplyHead, body: ReplyBody) -> Self {
-        Self { head: Box::new(head), body, guards: Guards::new(), contents: 0, seen: Facts::NONE }
+        Self { head, body, guards: Guards::new(), contents: 0, seen: Facts::NONE }
     }
 
     /// A typed answer.

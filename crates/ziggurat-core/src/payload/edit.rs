@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::Typed;
@@ -55,6 +55,15 @@ impl Edits {
     /// The body with the edits applied.
     pub(super) fn apply(&self, text: &Str, outline: &Outline) -> Segments {
         let bytes = text.clone().into_bytes();
+        let fresh: SmallVec<[(RawJson, &RawJson); 2]> = self
+            .iter()
+            .filter_map(|(name, edit)| match edit {
+                Edit::Set(value) if outline.find(text, name).is_none() => {
+                    Some((RawJson::string(name), value))
+                }
+                _ => None,
+            })
+            .collect();
         let mut out = Writer::new(&bytes);
         // Everything up to `done` of the old body is written or cut.
         let mut done = 0;
@@ -87,18 +96,14 @@ impl Edits {
             }
         }
         let close = outline.close();
-        let fresh = self.iter().filter_map(|(name, edit)| match edit {
-            Edit::Set(value) if outline.find(text, name).is_none() => Some((name, value)),
-            _ => None,
-        });
-        for (name, value) in fresh {
+        for (name, value) in &fresh {
             out.keep(done..close.max(done));
             done = done.max(close);
             if !first {
                 out.put(",");
             }
             first = false;
-            out.put(RawJson::string(name).get());
+            out.put(name.get());
             out.put(":");
             out.put(value.get());
         }
@@ -107,45 +112,49 @@ impl Edits {
     }
 }
 
-/// Writes slices of the old body and new pieces, in one buffer when they are small.
+/// Collects pieces of the old body and new ones, and joins them: in one buffer when they are small.
 struct Writer<'a> {
     old: &'a Bytes,
-    segments: Segments,
-    buffer: BytesMut,
-    one: bool,
+    pieces: SmallVec<[&'a [u8]; 12]>,
 }
 
 impl<'a> Writer<'a> {
     fn new(old: &'a Bytes) -> Self {
-        let one = old.len() <= ONE_BUFFER;
-        let capacity = if one { old.len() + 256 } else { 256 };
-        Self { old, segments: Segments::new(), buffer: BytesMut::with_capacity(capacity), one }
+        Self { old, pieces: SmallVec::new() }
     }
 
     fn keep(&mut self, range: std::ops::Range<usize>) {
-        if range.is_empty() {
-            return;
-        }
-        if self.one {
-            self.buffer.put_slice(&self.old[range]);
-        } else {
-            self.flush();
-            self.segments.push(self.old.slice(range));
+        if !range.is_empty() {
+            self.pieces.push(&self.old[range]);
         }
     }
 
-    fn put(&mut self, text: &str) {
-        self.buffer.put_slice(text.as_bytes());
+    fn put(&mut self, text: &'a str) {
+        self.pieces.push(text.as_bytes());
     }
 
-    fn flush(&mut self) {
-        if !self.buffer.is_empty() {
-            self.segments.push(self.buffer.split().freeze());
+    fn finish(self) -> Segments {
+        let length: usize = self.pieces.iter().map(|piece| piece.len()).sum();
+        if length <= ONE_BUFFER {
+            // A vector that is full becomes `Bytes` as it is.
+            return Segments::from_iter([Bytes::from(self.pieces.concat())]);
         }
-    }
-
-    fn finish(mut self) -> Segments {
-        self.flush();
-        self.segments
+        let old = self.old.as_ptr_range();
+        let mut segments = Segments::new();
+        let mut fresh = BytesMut::new();
+        for piece in self.pieces {
+            if old.contains(&piece.as_ptr()) {
+                if !fresh.is_empty() {
+                    segments.push(fresh.split().freeze());
+                }
+                segments.push(self.old.slice_ref(piece));
+            } else {
+                fresh.extend_from_slice(piece);
+            }
+        }
+        if !fresh.is_empty() {
+            segments.push(fresh.freeze());
+        }
+        segments
     }
 }

@@ -20,6 +20,16 @@ pub use outline::{Member, Outline};
 ///
 /// It is in one of three states: *wire* (the bytes that came), *wire with edits* (a few top-level members set, put in or cut
 /// out), or *typed* (built in code, or rewritten). The typed form of a wire payload is decoded at most once, on demand.
+///
+/// ```
+/// use std::sync::Arc;
+/// use ziggurat_core::{Chat, Operation, Payload, Typed};
+///
+/// let mut payload = Payload::typed(Typed::Chat(Arc::new(Chat::new())));
+/// payload.edit_chat(|chat| chat.max_output_tokens = Some(100)).unwrap();
+/// assert_eq!(payload.operation(), Operation::Chat);
+/// assert_eq!(payload.chat().unwrap().max_output_tokens, Some(100));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Payload {
     base: Arc<Base>,
@@ -189,6 +199,15 @@ impl Payload {
             }),
             Base::Typed(_) => None,
         }
+    }
+
+    /// [`segments`](Self::segments) with one more member set, which does not cost a changed payload.
+    #[must_use]
+    pub fn segments_setting(&self, name: &Str, value: &RawJson) -> Option<Segments> {
+        let Base::Wire(wire) = &*self.base else { return None };
+        let mut edits = self.edits.as_deref().cloned().unwrap_or_default();
+        edits.push(name.clone(), Edit::Set(value.clone()));
+        Some(edits.apply(&wire.text, &wire.outline))
     }
 
     /// The body to send, with the edits applied; `None` for a typed payload.

@@ -1,0 +1,333 @@
+//! The body of an answer on its way to the caller.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame as HttpFrame, SizeHint};
+use tokio::time::Sleep;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use ziggurat_core::{
+    Ask, Body, BoxError, Dialect, End, Error, Event, Frame, Guard, Instant, Reply, Str,
+    StreamEncoder,
+};
+
+use super::layer::Settings;
+use super::visit::{past_deadline, shutting_down};
+
+/// The body of an answer. The call is settled when its last bytes are read from here; dropping it before cancels the call.
+pub struct ResponseBody(Kind);
+
+enum Kind {
+    Plain(Body),
+    /// A whole answer; the reply is ended when the bytes are taken.
+    Whole(Option<(Bytes, Reply)>),
+    Stream(Box<Stream>),
+}
+
+/// A call whose answer has not begun, though the caller was already told that it would come.
+pub(super) struct Waiting<F> {
+    pub(super) asking: Pin<Box<F>>,
+    pub(super) guard: Option<Guard>,
+    pub(super) ask: Ask,
+}
+
+type Asking = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
+
+struct Stream {
+    state: State,
+    dialect: Dialect,
+    ask: Ask,
+    writer: Writer,
+    deadline: Option<Pin<Box<Sleep>>>,
+    shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    keepalive: Option<KeepAlive>,
+    request_id: Str,
+}
+
+enum State {
+    Waiting(Asking, Option<Guard>),
+    Streaming(Reply),
+    Done,
+}
+
+struct KeepAlive {
+    every: Duration,
+    /// When something last went out. The timer is only set again when it fires.
+    last: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl ResponseBody {
+    pub(super) fn plain(body: Body) -> Self {
+        Self(Kind::Plain(body))
+    }
+
+    pub(super) fn whole(bytes: Bytes, mut reply: Reply) -> Self {
+        if bytes.is_empty() {
+            // Nobody reads an empty body: it ends here.
+            reply.end(&End::Success);
+            return Self(Kind::Whole(None));
+        }
+        Self(Kind::Whole(Some((bytes, reply))))
+    }
+
+    pub(super) fn stream(
+        reply: Reply,
+        dialect: Dialect,
+        ask: &Ask,
+        settings: &Settings,
+        deadline: Option<Instant>,
+        request_id: Str,
+    ) -> Self {
+        let mut stream =
+            Stream::new(State::Done, dialect, ask.clone(), settings, deadline, request_id);
+        stream.begin(reply);
+        Self(Kind::Stream(Box::new(stream)))
+    }
+
+    pub(super) fn waiting<F>(
+        waiting: Waiting<F>,
+        dialect: Dialect,
+        settings: &Settings,
+        deadline: Option<Instant>,
+        request_id: Str,
+    ) -> Self
+    where
+        F: Future<Output = Result<Reply, Error>> + Send + 'static,
+    {
+        let Waiting { asking, guard, ask } = waiting;
+        let state = State::Waiting(asking, guard);
+        let mut stream = Stream::new(state, dialect, ask, settings, deadline, request_id);
+        if let Some(keepalive) = &mut stream.keepalive {
+            // The caller has waited long enough already.
+            keepalive.timer.as_mut().reset(Instant::now());
+        }
+        Self(Kind::Stream(Box::new(stream)))
+    }
+}
+
+/// An empty body.
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::plain(Body::empty())
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<HttpFrame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Kind::Plain(body) => Pin::new(body).poll_frame(cx),
+            Kind::Whole(whole) => Poll::Ready(whole.take().map(|(bytes, mut reply)| {
+                drop(reply.take_body());
+                Ok(HttpFrame::data(bytes))
+            })),
+            Kind::Stream(stream) => {
+                stream.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(HttpFrame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(body) => body.is_end_stream(),
+            Kind::Whole(whole) => whole.is_none(),
+            Kind::Stream(stream) => matches!(stream.state, State::Done),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Plain(body) => body.size_hint(),
+            Kind::Whole(Some((bytes, _))) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Whole(None) => SizeHint::with_exact(0),
+            Kind::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Stream {
+    fn new(
+        state: State,
+        dialect: Dialect,
+        ask: Ask,
+        settings: &Settings,
+        deadline: Option<Instant>,
+        request_id: Str,
+    ) -> Self {
+        let keepalive = settings.keepalive_after.map(|every| KeepAlive {
+            every,
+            last: Instant::now(),
+            timer: Box::pin(tokio::time::sleep(every)),
+        });
+        Self {
+            state,
+            dialect,
+            ask,
+            writer: Writer::Pass,
+            deadline: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline))),
+            shutdown: settings
+                .shutdown
+                .as_ref()
+                .map(|token| Box::pin(token.clone().cancelled_owned())),
+            keepalive,
+            request_id,
+        }
+    }
+
+    /// The answer begins: from now on frames come.
+    fn begin(&mut self, mut reply: Reply) {
+        let same = reply.head().dialect == Some(self.dialect);
+        if !same {
+            reply.events();
+        }
+        let decoded = match reply.body() {
+            ziggurat_core::ReplyBody::Frames(frames) => frames.decodes(),
+            _ => false,
+        };
+        self.writer = match (same, decoded) {
+            (true, false) => Writer::Pass,
+            (true, true) => Writer::Changed(self.dialect.encoder(&self.ask)),
+            (false, _) => Writer::All(self.dialect.encoder(&self.ask)),
+        };
+        self.state = State::Streaming(reply);
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match &mut self.state {
+                State::Done => return Poll::Ready(None),
+                State::Waiting(asking, guard) => match asking.as_mut().poll(cx) {
+                    Poll::Ready(Ok(mut reply)) => {
+                        if let Some(guard) = guard.take() {
+                            reply.hold(guard);
+                        }
+                        if reply.is_streamed() {
+                            self.begin(reply);
+                            continue;
+                        }
+                        let error = Error::new(
+                            ziggurat_core::ErrorKind::BadUpstream,
+                            "a stream was asked for, a whole answer came",
+                        );
+                        reply.end(&End::Failure(error.clone()));
+                        return self.fail(&error);
+                    }
+                    Poll::Ready(Err(error)) => {
+                        if let Some(guard) = guard.take() {
+                            guard.close(End::Failure(error.clone()));
+                        }
+                        return self.fail(&error);
+                    }
+                    Poll::Pending => {}
+                },
+                State::Streaming(reply) => match reply.poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let bytes = self.writer.write(frame);
+                        if bytes.is_empty() {
+                            continue;
+                        }
+                        if let Some(keepalive) = &mut self.keepalive {
+                            keepalive.last = Instant::now();
+                        }
+                        return Poll::Ready(Some(bytes));
+                    }
+                    Poll::Ready(Some(Err(error))) => return self.fail(&error),
+                    Poll::Ready(None) => {
+                        self.state = State::Done;
+                        return Poll::Ready(None);
+                    }
+                    Poll::Pending => {}
+                },
+            }
+            return self.poll_clocks(cx);
+        }
+    }
+
+    /// Nothing has come: is it time to give up, or to say that we are still here?
+    fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let late =
+            self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
+        if late {
+            return self.give_up(past_deadline());
+        }
+        let closing =
+            self.shutdown.as_mut().is_some_and(|shutdown| shutdown.as_mut().poll(cx).is_ready());
+        if closing {
+            return self.give_up(shutting_down());
+        }
+        if let Some(keepalive) = &mut self.keepalive {
+            while keepalive.timer.as_mut().poll(cx).is_ready() {
+                let now = Instant::now();
+                let due = keepalive.last + keepalive.every;
+                if due > now {
+                    keepalive.timer.as_mut().reset(due);
+                    continue;
+                }
+                keepalive.last = now;
+                keepalive.timer.as_mut().reset(now + keepalive.every);
+                return Poll::Ready(Some(self.dialect.keep_alive()));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn give_up(&mut self, error: Error) -> Poll<Option<Bytes>> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Streaming(mut reply) => reply.end(&End::Failure(error.clone())),
+            State::Waiting(asking, guard) => {
+                drop(asking);
+                if let Some(guard) = guard {
+                    guard.close(End::Failure(error.clone()));
+                }
+            }
+            State::Done => {}
+        }
+        self.fail(&error)
+    }
+
+    fn fail(&mut self, error: &Error) -> Poll<Option<Bytes>> {
+        self.state = State::Done;
+        Poll::Ready(Some(self.dialect.encode_stream_error(error, Some(&self.request_id))))
+    }
+}
+
+/// How frames become the caller's bytes.
+enum Writer {
+    /// As they came.
+    Pass,
+    /// As they came, unless a layer changed them. The encoder sees every event, so that it knows where it is.
+    Changed(Box<dyn StreamEncoder>),
+    /// Translated.
+    All(Box<dyn StreamEncoder>),
+}
+
+impl Writer {
+    fn write(&mut self, frame: Frame) -> Bytes {
+        match self {
+            Self::Pass => frame.into_bytes(),
+            Self::Changed(encoder) => {
+                let changed = encode(encoder.as_mut(), frame.events().unwrap_or_default());
+                if frame.is_changed() { changed } else { frame.into_bytes() }
+            }
+            Self::All(encoder) => encode(encoder.as_mut(), frame.events().unwrap_or_default()),
+        }
+    }
+}
+
+fn encode(encoder: &mut dyn StreamEncoder, events: &[Event]) -> Bytes {
+    let mut out = Vec::new();
+    for event in events {
+        encoder.encode(event, &mut out);
+    }
+    Bytes::from(out)
+}

@@ -1,0 +1,241 @@
+//! One request on its way in, and its answer on the way out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, Uri, header, request};
+use http_body::Body as HttpBody;
+
+use ziggurat_core::{
+    Ask, Call, CallHead, Caller, End, Error, ErrorKind, Guard, Operation, Payload, RawJson, Reply,
+    ReplyBody, ReplyHead, Str, Typed,
+};
+
+use super::body::{ResponseBody, Waiting};
+use super::headers::{self, Facts};
+use super::layer::Settings;
+use super::read::ReadBody;
+use super::respond;
+use super::routes::Route;
+
+/// What is known of a request from its path on.
+#[derive(Clone)]
+pub(super) struct Visit {
+    settings: Arc<Settings>,
+    route: Route,
+}
+
+impl Visit {
+    pub(super) fn new(settings: Arc<Settings>, route: Route) -> Self {
+        Self { settings, route }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Keeps the head as it came, and who sent it.
+    pub(super) fn head(&self, mut parts: request::Parts) -> (Arc<CallHead>, Caller) {
+        let id = respond::call_id(&*self.settings.ambient);
+        let request_id = headers::request_id(&parts.headers).unwrap_or_else(|| id.clone());
+        let caller = parts.extensions.remove::<Caller>().unwrap_or_default();
+        let uri = std::mem::replace(&mut parts.uri, Uri::from_static("/"));
+        let dialect = Some(self.route.dialect);
+        let head = CallHead::new(parts.method, uri, parts.headers, dialect, id, request_id);
+        (Arc::new(head), caller)
+    }
+
+    pub(super) fn reading<B: HttpBody>(&self, body: B) -> ReadBody<B> {
+        ReadBody::new(body, self.settings.max_body, self.settings.body_timeout)
+    }
+
+    pub(super) fn needs_body(&self) -> bool {
+        self.route.operation != Operation::Models
+    }
+
+    /// Makes a call of a body.
+    pub(super) fn call(&self, bytes: Bytes, head: &Arc<CallHead>) -> Result<Call, Error> {
+        let (dialect, operation) = (self.route.dialect, self.route.operation);
+        if operation == Operation::Models {
+            let model = self.route.model.clone();
+            let payload = Payload::typed(Typed::Models(model.clone()));
+            return Ok(Call::new(Arc::clone(head), model.unwrap_or_default(), false, payload));
+        }
+        let payload = Payload::wire(dialect, operation, bytes)?;
+        let stream = match payload.member("stream").as_deref() {
+            None | Some("null" | "false") => false,
+            Some("true") => true,
+            Some(_) => {
+                return Err(Error::invalid("`stream` must be true or false").with_param("stream"));
+            }
+        };
+        let model = match (&self.route.model, payload.member("model")) {
+            (Some(model), _) => model.clone(),
+            (None, Some(json)) => model_name(&json)?,
+            (None, None) => {
+                return Err(Error::invalid("`model` is missing").with_param("model"));
+            }
+        };
+        Ok(Call::new(Arc::clone(head), model, stream && operation == Operation::Chat, payload))
+    }
+
+    /// Opens the call's books and sets its deadline.
+    pub(super) fn open(&self, call: &mut Call) -> (Ask, Option<Guard>) {
+        let head = Arc::clone(call.head());
+        if let Some(deadline) = self.settings.deadline {
+            call.set_deadline(head.received + deadline);
+        }
+        let (_, guard) = call.open_scope();
+        let mut ask = Ask::new(self.route.operation, call.model().clone());
+        ask.stream_usage = call.is_streamed() && wants_usage(call.payload());
+        ask.show_reasoning = self.settings.show_reasoning;
+        ask.created = self.settings.ambient.unix_time().as_secs();
+        ask.call_id = head.id.clone();
+        (ask, guard)
+    }
+
+    /// Begins an answer before there is one.
+    pub(super) fn begin<F>(&self, head: &CallHead, waiting: Waiting<F>) -> Response<ResponseBody>
+    where
+        F: Future<Output = Result<Reply, Error>> + Send + 'static,
+    {
+        let mut response = respond::stream_head();
+        self.facts(head, &waiting.ask.model).write(response.headers_mut(), None);
+        let deadline = self.settings.deadline.map(|deadline| head.received + deadline);
+        let request_id = head.request_id.clone();
+        let dialect = self.route.dialect;
+        let body = ResponseBody::waiting(waiting, dialect, &self.settings, deadline, request_id);
+        response.map(|()| body)
+    }
+
+    /// Turns what the layers say into an answer.
+    pub(super) fn answer(
+        &self,
+        head: &CallHead,
+        ask: &Ask,
+        result: Result<Reply, Error>,
+        guard: Option<Guard>,
+    ) -> Response<ResponseBody> {
+        match result {
+            Ok(mut reply) => {
+                if let Some(guard) = guard {
+                    reply.hold(guard);
+                }
+                self.deliver(head, ask, reply)
+            }
+            Err(error) => {
+                if let Some(guard) = guard {
+                    guard.close(End::Failure(error.clone()));
+                }
+                self.refuse(head, &ask.model, &error)
+            }
+        }
+    }
+
+    fn deliver(&self, head: &CallHead, ask: &Ask, mut reply: Reply) -> Response<ResponseBody> {
+        let facts = self.facts(head, &ask.model);
+        let dialect = self.route.dialect;
+        match reply.body() {
+            ReplyBody::Frames(_) => {
+                let mut response = respond::stream_head();
+                write_head(response.headers_mut(), &facts, reply.head());
+                let deadline = self.settings.deadline.map(|deadline| head.received + deadline);
+                let request_id = head.request_id.clone();
+                let settings = &*self.settings;
+                let body =
+                    ResponseBody::stream(reply, dialect, ask, settings, deadline, request_id);
+                response.map(|()| body)
+            }
+            ReplyBody::Raw(_) => {
+                let mut response = Response::new(());
+                *response.status_mut() = reply.head().status;
+                write_head(response.headers_mut(), &facts, reply.head());
+                match reply.take_body() {
+                    ReplyBody::Raw(body) => response.map(|()| ResponseBody::plain(body)),
+                    _ => self.refuse(head, &ask.model, &Error::closed()),
+                }
+            }
+            _ => match respond::whole(dialect, ask, &mut reply) {
+                Ok(bytes) => {
+                    let mut response = Response::new(());
+                    *response.status_mut() = reply.head().status;
+                    let headers = response.headers_mut();
+                    headers.reserve(respond::EXPECTED_HEADERS);
+                    let json = HeaderValue::from_static("application/json");
+                    headers.insert(header::CONTENT_TYPE, json);
+                    write_head(headers, &facts, reply.head());
+                    response.map(|()| ResponseBody::whole(bytes, reply))
+                }
+                Err(error) => {
+                    reply.end(&End::Failure(error.clone()));
+                    self.refuse(head, &ask.model, &error)
+                }
+            },
+        }
+    }
+
+    pub(super) fn refuse(
+        &self,
+        head: &CallHead,
+        model: &Str,
+        error: &Error,
+    ) -> Response<ResponseBody> {
+        respond::error(self.route.dialect, error, &self.facts(head, model))
+    }
+
+    fn facts<'a>(&self, head: &'a CallHead, model: &'a Str) -> Facts<'a> {
+        Facts {
+            call_id: &head.id,
+            request_id: &head.request_id,
+            model,
+            elapsed: head.received.elapsed(),
+            litellm: self.settings.litellm_headers,
+        }
+    }
+}
+
+fn write_head(headers: &mut HeaderMap, facts: &Facts<'_>, head: &ReplyHead) {
+    // The provider's first: ours stand where both have one.
+    for (name, value) in &head.headers {
+        headers.append(name, value.clone());
+    }
+    facts.write(headers, head.provider_time);
+    facts.write_reply(headers, head);
+    headers::write_losses(headers, &head.losses);
+}
+
+fn model_name(json: &Str) -> Result<Str, Error> {
+    let refused =
+        || Error::invalid("`model` must be a string that is not empty").with_param("model");
+    // Without escapes, which is the rule, the name is a slice of the body.
+    let plain = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let name = match plain.filter(|plain| !plain.contains('\\')) {
+        Some(plain) => json.slice_ref(plain),
+        None => RawJson::parse(json.clone())
+            .and_then(|raw| raw.read::<String>())
+            .map_err(|_| refused())?
+            .into(),
+    };
+    if name.is_empty() { Err(refused()) } else { Ok(name) }
+}
+
+/// Whether the caller asked for usage at the end of a stream, in a dialect where that is asked for.
+fn wants_usage(payload: &Payload) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Options {
+        include_usage: Option<bool>,
+    }
+    let Some(options) = payload.member("stream_options") else { return false };
+    RawJson::parse(options)
+        .and_then(|raw| raw.read::<Option<Options>>())
+        .is_ok_and(|options| options.and_then(|o| o.include_usage).unwrap_or(false))
+}
+
+pub(super) fn past_deadline() -> Error {
+    Error::new(ErrorKind::Timeout, "the call took longer than its deadline allows")
+}
+
+pub(super) fn shutting_down() -> Error {
+    Error::new(ErrorKind::Overloaded, "the gateway is shutting down")
+        .with_retry_after(std::time::Duration::from_secs(1))
+}

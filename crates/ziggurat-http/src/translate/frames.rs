@@ -1,0 +1,179 @@
+//! A provider's stream as frames.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Buf;
+use http_body::Body as HttpBody;
+use tokio::time::Sleep;
+
+use ziggurat_core::{BoxError, Cutter, Error, Facts, Frame, Frames, Str, StreamDecoder};
+
+use super::response::broken;
+
+/// How much is read past the last event, in bytes, and for how long, so that the connection can serve again.
+const MAX_TAIL: usize = 64 << 10;
+const TAIL_TIME: Duration = Duration::from_secs(1);
+
+/// Reads a provider's body and cuts it into frames: at most one read for each frame that is asked for.
+pub(super) struct WireFrames<B> {
+    body: Option<Pin<Box<B>>>,
+    cutter: Box<dyn Cutter>,
+    decoder: Option<Box<dyn StreamDecoder>>,
+    deployment: Option<Str>,
+    state: State,
+}
+
+enum State {
+    /// Events are coming.
+    Open,
+    /// An error event came: the end may follow without the terminator.
+    Failed,
+    /// The terminator came: the rest is read and thrown away.
+    Tail {
+        read: usize,
+        clock: Option<Pin<Box<Sleep>>>,
+    },
+    Done,
+}
+
+impl<B> WireFrames<B>
+where
+    B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+{
+    pub(super) fn new(
+        body: B,
+        cutter: Box<dyn Cutter>,
+        decoder: Option<Box<dyn StreamDecoder>>,
+        deployment: Option<Str>,
+    ) -> Self {
+        Self { body: Some(Box::pin(body)), cutter, decoder, deployment, state: State::Open }
+    }
+
+    /// A frame was cut: decodes it, if that is wanted, and takes note of how far the stream is.
+    fn deliver(&mut self, cx: &mut Context<'_>, mut frame: Frame) -> Result<Frame, Error> {
+        if let Some(decoder) = &mut self.decoder {
+            let mut events = Vec::new();
+            decoder.decode(frame.bytes(), &mut events)?;
+            // Some servers never send their terminator: the decoder is told, so that it closes what is open.
+            if frame.facts().has(Facts::TERMINATOR) {
+                decoder.finish(&mut events);
+            }
+            frame.set_events(events);
+        }
+        if frame.facts().has(Facts::TERMINATOR) {
+            self.state = State::Tail { read: 0, clock: None };
+            // What is there already costs nothing to read, and mostly it is the end: then the connection is free at once, even if
+            // nobody asks again.
+            let _ = self.read_tail(cx);
+        } else if frame.facts().has(Facts::ERROR) {
+            self.state = State::Failed;
+        }
+        Ok(frame)
+    }
+
+    fn read_tail(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let State::Tail { read, clock } = &mut self.state else { return Poll::Ready(()) };
+        while let Some(body) = &mut self.body {
+            match body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    *read += frame.data_ref().map_or(0, Buf::remaining);
+                    if *read > MAX_TAIL {
+                        break;
+                    }
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    let clock =
+                        clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(TAIL_TIME)));
+                    if clock.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    break;
+                }
+            }
+        }
+        self.body = None;
+        self.state = State::Done;
+        Poll::Ready(())
+    }
+
+    fn fail(&mut self, error: Error) -> Poll<Option<Result<Frame, Error>>> {
+        self.body = None;
+        self.state = State::Done;
+        let error = match (&self.deployment, error.deployment()) {
+            (Some(deployment), None) => error.with_deployment(deployment.clone()),
+            _ => error,
+        };
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl<B> Frames for WireFrames<B>
+where
+    B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+{
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        loop {
+            match self.state {
+                State::Open | State::Failed => {}
+                State::Tail { .. } => return self.read_tail(cx).map(|()| None),
+                State::Done => return Poll::Ready(None),
+            }
+            match self.cutter.next_frame() {
+                Ok(Some(frame)) => {
+                    return match self.deliver(cx, frame) {
+                        Ok(frame) => Poll::Ready(Some(Ok(frame))),
+                        Err(error) => self.fail(error),
+                    };
+                }
+                Ok(None) => {}
+                Err(error) => return self.fail(error),
+            }
+            let Some(body) = &mut self.body else {
+                self.state = State::Done;
+                return Poll::Ready(None);
+            };
+            match body.as_mut().poll_frame(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(mut data) = frame.into_data() {
+                        let length = data.remaining();
+                        self.cutter.push(data.copy_to_bytes(length));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    if matches!(self.state, State::Failed) {
+                        self.state = State::Done;
+                        continue;
+                    }
+                    return self.fail(broken(error.into()));
+                }
+                Poll::Ready(None) => {
+                    self.body = None;
+                    match self.cutter.finish() {
+                        Ok(Some(frame)) => {
+                            let delivered = self.deliver(cx, frame);
+                            if !matches!(self.state, State::Tail { .. }) {
+                                self.state = State::Done;
+                            }
+                            return match delivered {
+                                Ok(frame) => Poll::Ready(Some(Ok(frame))),
+                                Err(error) => self.fail(error),
+                            };
+                        }
+                        Ok(None) => self.state = State::Done,
+                        Err(_) if matches!(self.state, State::Failed) => self.state = State::Done,
+                        Err(error) => return self.fail(error),
+                    }
+                }
+            }
+        }
+    }
+
+    fn decodes(&self) -> bool {
+        self.decoder.is_some()
+    }
+}
