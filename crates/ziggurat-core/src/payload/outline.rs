@@ -214,14 +214,8 @@ impl Scan<'_> {
         let mut escaped = false;
         self.at += 1;
         loop {
-            // Names and words are short: looking at a few bytes by hand is cheaper than starting a search.
             let rest = &self.bytes[self.at..];
-            let near = rest.iter().take(16).position(|byte| matches!(byte, b'"' | b'\\'));
-            let found = near.or_else(|| {
-                let rest = rest.get(16..)?;
-                memchr2(b'"', b'\\', rest).map(|found| found + 16)
-            });
-            let Some(found) = found else {
+            let Some(found) = memchr2(b'"', b'\\', rest) else {
                 return Err(self.truncated());
             };
             self.at += found + 1;

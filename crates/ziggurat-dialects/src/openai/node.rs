@@ -277,10 +277,8 @@ fn space(bytes: &[u8], mut at: usize) -> usize {
 fn string(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
-        // Most strings are short: looking at a few bytes by hand is cheaper than starting a search.
         let rest = bytes.get(at..)?;
-        let near = rest.iter().take(16).position(|byte| matches!(byte, b'"' | b'\\'));
-        let found = near.or_else(|| Some(memchr2(b'"', b'\\', rest.get(16..)?)? + 16))?;
+        let found = memchr2(b'"', b'\\', rest)?;
         if rest[found] == b'"' {
             return Some(at + found + 1);
         }

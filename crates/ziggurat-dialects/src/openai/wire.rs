@@ -9,17 +9,31 @@ use crate::json::{self, Object};
 ///
 /// Some servers (xAI) count reasoning beside the completion: they are known by their total.
 pub(super) fn decode_usage(node: &Node<'_>) -> Option<Usage> {
-    let count = |node: &Node<'_>, name| node.get(name).and_then(|node| node.as_count());
-    let nested = |outer, name| node.get(outer).and_then(|node| count(&node, name));
+    fn counts<const N: usize>(node: Option<&Node<'_>>, names: [&str; N]) -> [Option<u64>; N] {
+        let picked = node.and_then(|node| node.pick(names).ok().map(|p| p.map(|n| n?.as_count())));
+        picked.unwrap_or([None; N])
+    }
 
-    let prompt = count(node, "prompt_tokens");
-    let completion = count(node, "completion_tokens");
-    let read = nested("prompt_tokens_details", "cached_tokens")
-        // DeepSeek and Moonshot say it one level up.
-        .or_else(|| count(node, "prompt_cache_hit_tokens"))
-        .or_else(|| count(node, "cached_tokens"));
-    let write = nested("prompt_tokens_details", "cache_write_tokens");
-    let reasoning = nested("completion_tokens_details", "reasoning_tokens");
+    // One pass for the objects, one for what stands in each: this is read from every answer.
+    let [prompt, completion, total, prompt_details, completion_details, hit, cached] = node
+        .pick([
+            "prompt_tokens",
+            "completion_tokens",
+            "total_tokens",
+            "prompt_tokens_details",
+            "completion_tokens_details",
+            // DeepSeek and Moonshot say it on this level.
+            "prompt_cache_hit_tokens",
+            "cached_tokens",
+        ])
+        .ok()?;
+    let count = |node: Option<Node<'_>>| node.and_then(|node| node.as_count());
+    let (prompt, completion) = (count(prompt), count(completion));
+    let [read, write, audio_input] =
+        counts(prompt_details.as_ref(), ["cached_tokens", "cache_write_tokens", "audio_tokens"]);
+    let [reasoning, audio_output] =
+        counts(completion_details.as_ref(), ["reasoning_tokens", "audio_tokens"]);
+    let read = read.or_else(|| count(hit)).or_else(|| count(cached));
     if prompt.is_none() && completion.is_none() {
         return None;
     }
@@ -33,7 +47,7 @@ pub(super) fn decode_usage(node: &Node<'_>) -> Option<Usage> {
 
     let beside = reasoning.filter(|reasoning| {
         let sum = [prompt, completion, Some(*reasoning)].into_iter().flatten();
-        *reasoning > 0 && count(node, "total_tokens") == Some(sum.fold(0, u64::saturating_add))
+        *reasoning > 0 && count(total) == Some(sum.fold(0, u64::saturating_add))
     });
     usage.reasoning = match completion {
         Some(completion) if beside.is_none() => reasoning.map(|tokens| tokens.min(completion)),
@@ -43,8 +57,8 @@ pub(super) fn decode_usage(node: &Node<'_>) -> Option<Usage> {
         Some(_) => completion,
         None => completion - usage.reasoning.unwrap_or(0),
     });
-    usage.audio_input = nested("prompt_tokens_details", "audio_tokens");
-    usage.audio_output = nested("completion_tokens_details", "audio_tokens");
+    usage.audio_input = audio_input;
+    usage.audio_output = audio_output;
     Some(usage)
 }
 

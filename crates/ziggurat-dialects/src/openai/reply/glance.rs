@@ -1,7 +1,7 @@
 //! What a gateway reads of a whole answer in passing.
 
 use bytes::Bytes;
-use ziggurat_core::{Glance, Members, Operation, Str};
+use ziggurat_core::{Glance, Operation, Outline, Str};
 
 use crate::openai::node::Node;
 use crate::openai::{error, malformed, wire};
@@ -9,24 +9,25 @@ use crate::openai::{error, malformed, wire};
 /// Reads usage, model and error of a whole answer: one pass over its top level, and nothing is built.
 pub(in crate::openai) fn glance(operation: Operation, body: &Bytes) -> Glance {
     let mut glance = Glance::default();
-    let members = Str::from_utf8(body.clone())
-        .ok()
-        .and_then(|text| Some((Members::parse(text.clone()).ok()?, text)));
-    let Some((members, text)) = members else {
+    let outline =
+        Str::from_utf8(body.clone()).ok().and_then(|text| Some((Outline::read(&text).ok()?, text)));
+    let Some((outline, text)) = outline else {
         glance.error = Some(malformed("it is no JSON object"));
         return glance;
     };
-    let node = |name: &'static str| {
-        let value = members.get(name)?;
-        (*value != "null").then(|| Node::root(name, value))
+    let member = |name| {
+        let value = outline.find(&text, name)?.value(&text);
+        (value != "null").then_some(value)
     };
-    if let Some(failed) = node("error") {
-        glance.error = Some(error::in_stream(&failed, &text));
+    let (failed, usage, model) = (member("error"), member("usage"), member("model"));
+    let choices = member("choices");
+    if let Some(failed) = &failed {
+        glance.error = Some(error::in_stream(&Node::root("error", failed), &text));
         return glance;
     }
-    glance.usage = node("usage").as_ref().and_then(wire::decode_usage);
-    glance.model = node("model").and_then(|model| model.as_string());
-    if operation == Operation::Chat && node("choices").is_none() {
+    glance.usage = usage.and_then(|usage| wire::decode_usage(&Node::root("usage", &usage)));
+    glance.model = model.and_then(|model| Node::root("model", &model).as_string());
+    if operation == Operation::Chat && choices.is_none() {
         glance.error = Some(malformed("it has no choices"));
     }
     glance
