@@ -18,6 +18,9 @@ use super::read::ReadBody;
 use super::respond;
 use super::routes::Route;
 
+/// Up to this size, in bytes, a body may stay for as long as the answer lasts.
+const SHARED: usize = 4 << 10;
+
 /// What is known of a request from its path on.
 #[derive(Clone)]
 pub(super) struct Visit {
@@ -61,6 +64,7 @@ impl Visit {
             let payload = Payload::typed(Typed::Models(model.clone()));
             return Ok(Call::new(Arc::clone(head), model.unwrap_or_default(), false, payload));
         }
+        let large = bytes.len() > SHARED;
         let payload = Payload::wire(dialect, operation, bytes)?;
         let stream = match payload.member("stream").as_deref() {
             None | Some("null" | "false") => false,
@@ -76,6 +80,8 @@ impl Visit {
                 return Err(Error::invalid("`model` is missing").with_param("model"));
             }
         };
+        // The name lives as long as the answer. As a slice it would keep all of a large body with it.
+        let model = if large { Str::from(model.as_str()) } else { model };
         Ok(Call::new(Arc::clone(head), model, stream && operation == Operation::Chat, payload))
     }
 
