@@ -12,7 +12,6 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use ziggurat_core::{Body, BoxError, Call, Error, ErrorKind, Origin, Reply, Secret, Str};
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
 use ziggurat_http::{Deployment, TranslateLayer, Transport};
 use ziggurat_providers::{Provider, Resolved};
 
@@ -147,13 +146,9 @@ impl Settings {
                     .with_param("model")
                     .with_source(why)
             })?;
-        let dialect = match provider.dialect_name() {
-            "openai" => OPENAI,
-            "anthropic" => ANTHROPIC,
-            other => return Err(misconfigured(format!("there is no dialect `{other}` here"))),
-        };
         let key = self.key(provider);
-        let mut deployment = Deployment::new(name, dialect, self.address(provider, key.is_some())?)
+        let address = self.address(provider, key.is_some())?;
+        let mut deployment = Deployment::new(name, provider.dialect(), address)
             .model(model)
             .capabilities(ziggurat_providers::capabilities(provider.prefix(), model));
         if let Some(price) = ziggurat_providers::price(provider.prefix(), model) {
@@ -231,6 +226,6 @@ where
         // The instance that was made ready is the one that is called.
         let next = self.transport.clone();
         let ready = std::mem::replace(&mut self.transport, next);
-        TranslateLayer::new(deployment).layer(ready).call(call)
+        Box::pin(TranslateLayer::new(deployment).layer(ready).call(call))
     }
 }
