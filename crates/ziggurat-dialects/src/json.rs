@@ -69,6 +69,12 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(
     })
 }
 
+/// Reads a number. The shortest text of a number gives that number again, which `serde_json` alone does not promise.
+pub(crate) fn read_float(text: &str, at: At<'_>) -> Result<f64, Error> {
+    let near: f64 = read(text, at, "a number")?;
+    Ok(text.trim().parse().unwrap_or(near))
+}
+
 /// Reads a JSON string, sharing `body` where it holds no escapes.
 pub(crate) fn read_text(raw: &str, body: &Str, at: At<'_>) -> Result<Str, Error> {
     shared_text(raw, body).ok_or_else(|| at.error("a string is expected"))

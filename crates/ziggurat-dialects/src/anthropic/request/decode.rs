@@ -52,8 +52,8 @@ fn member(chat: &mut Chat, name: &Str, value: &Str) -> Result<(), Error> {
         "max_tokens" => {
             chat.max_output_tokens = Some(json::read(value, at, "a whole number, 0 or more")?);
         }
-        "temperature" => chat.sampling.temperature = Some(json::read(value, at, "a number")?),
-        "top_p" => chat.sampling.top_p = Some(json::read(value, at, "a number")?),
+        "temperature" => chat.sampling.temperature = Some(json::read_float(value, at)?),
+        "top_p" => chat.sampling.top_p = Some(json::read_float(value, at)?),
         "top_k" => {
             chat.sampling.top_k = Some(json::read(value, at, "a whole number, 0 or more")?);
         }
