@@ -118,6 +118,14 @@ impl DeploymentConfig {
         Problem::new(ProblemKind::Value, &self.place, path, message)
     }
 
+    /// That a key of `litellm_params` has no effect yet.
+    #[must_use]
+    pub fn unsupported(&self, key: &str) -> Problem {
+        let path = format!("{}.litellm_params.{key}", self.path);
+        let message = "is not supported yet and is ignored";
+        Problem::new(ProblemKind::Unsupported, &self.place, path, message)
+    }
+
     /// Reads an entry of `model_list`.
     pub(super) fn read(reader: &mut Reader<'_>, at: &At<'_>, ids: &mut Ids) -> Option<Self> {
         let mut entry = reader.fields(at)?;

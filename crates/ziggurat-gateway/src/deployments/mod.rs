@@ -1,0 +1,368 @@
+//! From entries of the configuration to deployments: provider, address, key, abilities, price.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Uri};
+use ziggurat_core::{
+    Capabilities, Dialect, Error, ErrorKind, NanoDollars, Price, RawJson, Secret, Str,
+};
+use ziggurat_dialects::{ANTHROPIC, OPENAI};
+use ziggurat_http::transport::TransportOptions;
+use ziggurat_http::{Deployment, Transport};
+use ziggurat_providers::{Provider, UnknownModel};
+
+use crate::config::{Config, DeploymentConfig, Environment, ModelInfo, Problem};
+use crate::mock::{self, Mock};
+use crate::stack::{self, Target, Upstream};
+
+/// Makes the deployments of one entry.
+#[derive(Debug)]
+pub(crate) struct Maker {
+    entry: DeploymentConfig,
+    shared: Arc<Shared>,
+    owner: Owner,
+    fixed: Option<Target>,
+}
+
+/// What all makers have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    config: Config,
+    transport: Transport,
+    access: HashMap<&'static str, Access>,
+}
+
+/// What the environment says of a provider.
+#[derive(Debug)]
+struct Access {
+    key: Option<Secret>,
+    address: Result<Cow<'static, str>, String>,
+}
+
+/// Whose models they are.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    Mock,
+    Provider(&'static Provider),
+    /// Whoever is known to serve what is asked for.
+    Anybody,
+}
+
+/// Why an entry makes no deployment.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The configuration is wrong.
+    Wrong(Problem),
+    /// It is right, but not for us yet.
+    Unsupported(Problem),
+}
+
+impl Shared {
+    /// What the configuration and the environment say.
+    #[must_use]
+    pub(crate) fn new(config: &Config, env: &dyn Environment) -> Arc<Self> {
+        let env = config.variables.over(env);
+        let variable = |name: &str| env.var(name).ok();
+        let access = ziggurat_providers::providers().iter().map(|provider| {
+            let address = provider.address(variable).map_err(|error| error.to_string());
+            (provider.prefix(), Access { key: provider.key(variable), address })
+        });
+        let mut options = TransportOptions::default();
+        options.connect_timeout = config.ziggurat.timeouts.connect;
+        options.http2_shards = config
+            .ziggurat
+            .http2_shards
+            .map_or(0, |shards| usize::try_from(shards.get()).unwrap_or(usize::MAX));
+        Arc::new(Self {
+            config: config.clone(),
+            transport: Transport::with(&options),
+            access: access.collect(),
+        })
+    }
+}
+
+// === impl Maker ===
+
+impl Maker {
+    /// A maker for this entry, and what is to be said about it.
+    pub(crate) fn new(
+        entry: &DeploymentConfig,
+        shared: &Arc<Shared>,
+    ) -> Result<(Self, Vec<Problem>), Fault> {
+        let owner = owner(entry).map_err(|unknown| {
+            let problem = entry.problem(unknown.to_string());
+            if unknown.is_unsupported() {
+                Fault::Unsupported(entry.problem(format!("{unknown}: this model is not served")))
+            } else {
+                Fault::Wrong(problem)
+            }
+        })?;
+        let mut maker =
+            Self { entry: entry.clone(), shared: Arc::clone(shared), owner, fixed: None };
+        let mut warnings = Vec::new();
+        if let Owner::Provider(provider) = owner {
+            warnings.extend(maker.missing_key(provider).map(|missing| entry.problem(missing)));
+        }
+        if maker.is_open() {
+            // What is wrong whatever the model is found here, too.
+            if let Owner::Provider(provider) = owner {
+                maker
+                    .deployment(provider, "*")
+                    .map_err(|wrong| Fault::Wrong(entry.problem(wrong)))?;
+            }
+        } else {
+            let target = maker.make(&entry.model);
+            maker.fixed = Some(
+                target.map_err(|wrong| Fault::Wrong(entry.problem(wrong.message().to_owned())))?,
+            );
+        }
+        Ok((maker, warnings))
+    }
+
+    /// The entry.
+    pub(crate) fn entry(&self) -> &DeploymentConfig {
+        &self.entry
+    }
+
+    /// How many calls it may have at once.
+    pub(crate) fn parallel(&self) -> Option<NonZeroU32> {
+        self.entry.max_parallel_requests.or(self.shared.config.general.max_parallel_requests)
+    }
+
+    /// Who serves it, for lists of models and for people.
+    pub(crate) fn owner(&self) -> (Str, String) {
+        match self.owner {
+            Owner::Mock => (Str::from_static(mock::PROVIDER), "no provider".to_owned()),
+            Owner::Provider(provider) => (provider.prefix().into(), provider.name().to_owned()),
+            Owner::Anybody => (Str::from_static("ziggurat"), "whoever serves it".to_owned()),
+        }
+    }
+
+    /// The one deployment, unless the model is open.
+    pub(crate) fn fixed(&self) -> Option<Target> {
+        self.fixed.clone()
+    }
+
+    /// The deployment for a model that a caller asked for.
+    pub(crate) fn open(&self, model: &str) -> Result<Target, Error> {
+        self.make(model)
+    }
+
+    fn is_open(&self) -> bool {
+        self.entry.model.contains('*')
+    }
+
+    fn make(&self, model: &str) -> Result<Target, Error> {
+        let id = self.entry.id.as_str();
+        let qualified = qualified(&self.entry, model);
+        let own = qualified.strip_prefix(mock::PROVIDER).and_then(|rest| rest.strip_prefix('/'));
+        if let Some(text) = &self.entry.mock_response {
+            let mock = Mock::saying(id, text.clone());
+            return Ok(Target::Mock { mock, model: model.into() });
+        }
+        if let Some(model) = own {
+            return Ok(Target::Mock { mock: Mock::new(id), model: model.into() });
+        }
+        let found = ziggurat_providers::resolve(&qualified).map_err(|error| unserved(&error))?;
+        if matches!(self.owner, Owner::Anybody)
+            && let Some(missing) = self.missing_key(found.provider)
+        {
+            return Err(unserved(&missing));
+        }
+        let deployment = self.deployment(found.provider, found.model).map_err(Error::invalid)?;
+        let deployment = Arc::new(deployment);
+        let stack = |streamed| {
+            let timeouts = self.shared.config.timeouts(&self.entry, streamed);
+            stack::provider(Arc::clone(&deployment), &timeouts, self.shared.transport.clone())
+        };
+        Ok(Target::Provider(Box::new(Upstream {
+            whole: stack(false),
+            streamed: stack(true),
+            counts: deployment.dialect == ANTHROPIC,
+            model: found.model.into(),
+        })))
+    }
+
+    fn deployment(&self, provider: &'static Provider, model: &str) -> Result<Deployment, String> {
+        let entry = &self.entry;
+        let config = &self.shared.config;
+        let dialect = dialect(provider);
+        let access = self.access(provider);
+        let base = match (&entry.api_base, access.map(|access| &access.address)) {
+            (Some(base), _) => Cow::Owned(completed(base, dialect)),
+            (None, Some(Ok(address))) => address.clone(),
+            (None, Some(Err(missing))) => return Err(missing.clone()),
+            (None, None) => return Err("the provider's address is not known".to_owned()),
+        };
+        let base: Uri = base.parse().map_err(|_| "the provider's address is no URL".to_owned())?;
+        if base.scheme().is_none() || base.authority().is_none() {
+            return Err("the provider's address is no URL".to_owned());
+        }
+        let known_as = entry.info.base_model.as_deref().unwrap_or(model);
+        let mut deployment = Deployment::new(entry.id.as_str(), dialect, base)
+            .model(model)
+            .capabilities(capabilities(provider, known_as, &entry.info))
+            .loss_policy(config.loss_policy(entry))
+            .allow(entry.allowed_openai_params.iter().map(String::as_str))
+            .drop_params(entry.additional_drop_params.iter().map(String::as_str))
+            .max_event(
+                usize::try_from(config.ziggurat.limits.max_event_bytes).unwrap_or(usize::MAX),
+            );
+        if let Some(key) = entry.api_key.as_ref().or_else(|| access?.key.as_ref()) {
+            deployment = deployment.key(key.clone());
+        }
+        if let Some(bytes) = config.general.max_response_bytes {
+            deployment = deployment.max_reply(bytes);
+        }
+        for (name, value) in entry.defaults.iter() {
+            deployment = deployment.default_param(name, json(value)?);
+        }
+        for (name, value) in entry.extra_body.iter() {
+            deployment = deployment.extra_body(name, json(value)?);
+        }
+        if let Some(organization) = &entry.organization {
+            let name = HeaderName::from_static("openai-organization");
+            deployment = deployment.header(name, header(organization)?);
+        }
+        for (name, value) in &entry.headers {
+            let name = HeaderName::try_from(name).map_err(|_| "a header has no legal name")?;
+            deployment = deployment.header(name, header(value.expose())?);
+        }
+        if let Some(price) = price(provider, known_as, &entry.info) {
+            deployment = deployment.price(price);
+        }
+        Ok(deployment)
+    }
+
+    fn access(&self, provider: &Provider) -> Option<&Access> {
+        self.shared.access.get(provider.prefix())
+    }
+
+    /// What to say when the provider wants a key and there is none.
+    fn missing_key(&self, provider: &Provider) -> Option<String> {
+        let names = provider.key_names();
+        let has = self.entry.api_key.is_some() || self.access(provider)?.key.is_some();
+        // Whoever runs a server of their own may have one that asks for no key.
+        if has || names.is_empty() || self.entry.api_base.is_some() {
+            return None;
+        }
+        let names = names.join(" or ");
+        Some(format!("there is no key for {}: set `api_key` or {names}", provider.name()))
+    }
+}
+
+/// `model`, with the provider's prefix that may stand apart from it.
+fn qualified<'a>(entry: &DeploymentConfig, model: &'a str) -> Cow<'a, str> {
+    match &entry.provider {
+        Some(provider) => {
+            let has = model.strip_prefix(provider.as_str()).is_some_and(|r| r.starts_with('/'));
+            if has { Cow::Borrowed(model) } else { Cow::Owned(format!("{provider}/{model}")) }
+        }
+        None => Cow::Borrowed(model),
+    }
+}
+
+fn owner(entry: &DeploymentConfig) -> Result<Owner, UnknownModel> {
+    let model = qualified(entry, &entry.model);
+    if entry.mock_response.is_some() || model.split('/').next() == Some(mock::PROVIDER) {
+        return Ok(Owner::Mock);
+    }
+    // The provider is only known when the model is.
+    if model.split('/').next().is_some_and(|prefix| prefix.contains('*')) {
+        return Ok(Owner::Anybody);
+    }
+    Ok(Owner::Provider(ziggurat_providers::resolve(&model)?.provider))
+}
+
+fn dialect(provider: &Provider) -> Dialect {
+    match provider.dialect_name() {
+        "anthropic" => ANTHROPIC,
+        _ => OPENAI,
+    }
+}
+
+/// An address as people write it, with what they leave out and without what they write too much.
+fn completed(base: &str, dialect: Dialect) -> String {
+    let base = base.trim_end_matches('/');
+    if dialect == ANTHROPIC {
+        return base.strip_suffix("/v1/messages").unwrap_or(base).to_owned();
+    }
+    let base = base.strip_suffix("/chat/completions").unwrap_or(base);
+    let path = base.split_once("://").map_or(base, |(_, rest)| rest);
+    // A server's bare address: what speaks this dialect speaks it below `/v1`.
+    if path.contains(['/', '?']) { base.to_owned() } else { format!("{base}/v1") }
+}
+
+fn unserved(why: &impl ToString) -> Error {
+    Error::new(ErrorKind::NotFound, why.to_string())
+        .with_param("model")
+        .with_code("model_not_found")
+}
+
+fn json(value: &serde_json::Value) -> Result<RawJson, String> {
+    RawJson::of(value).map_err(|error| error.to_string())
+}
+
+fn header(value: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::try_from(value)
+        .map_err(|_| "a header's value has characters that a header cannot carry".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What a model can do: what the catalogue says, and over it the configuration.
+fn capabilities(provider: &Provider, model: &str, info: &ModelInfo) -> Arc<Capabilities> {
+    let mut known = ziggurat_providers::capabilities(provider.prefix(), model);
+    let most = info.max_output_tokens.or(info.max_tokens);
+    if info.supports.is_empty() && most.is_none() {
+        return known;
+    }
+    let capabilities = Arc::make_mut(&mut known);
+    capabilities.max_output = most.or(capabilities.max_output);
+    for (name, supported) in &info.supports {
+        match name.as_str() {
+            "reasoning" => capabilities.reasoning = *supported,
+            "response_schema" => capabilities.structured_output = *supported,
+            "assistant_prefill" => capabilities.prefill = *supported,
+            "tool_choice" => capabilities.forced_tools = *supported,
+            _ => {}
+        }
+    }
+    known
+}
+
+/// What a model's tokens cost: what the catalogue says, and over it the configuration.
+fn price(provider: &Provider, model: &str, info: &ModelInfo) -> Option<Price> {
+    let known = ziggurat_providers::price(provider.prefix(), model);
+    let given = |name: &str| info.prices.get(name).copied().and_then(per_million);
+    let mut price = known.unwrap_or_default();
+    for (name, slot) in [
+        ("input_cost_per_token", &mut price.input),
+        ("output_cost_per_token", &mut price.output),
+        ("cache_read_input_token_cost", &mut price.cache_read),
+        ("cache_creation_input_token_cost", &mut price.cache_write),
+        ("cache_creation_input_token_cost_above_1hr", &mut price.cache_write_1h),
+        ("output_cost_per_reasoning_token", &mut price.reasoning),
+    ] {
+        *slot = given(name).or(*slot);
+    }
+    (price != Price::default()).then_some(price)
+}
+
+/// Dollars per token as nano-dollars per million tokens.
+fn per_million(dollars: f64) -> Option<NanoDollars> {
+    // Beyond a thousand dollars a token nobody means it, and floats stay exact enough.
+    let nanos = (dollars * 1e15).round();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the range just checked"
+    )]
+    (0.0..=1e18).contains(&nanos).then_some(NanoDollars(nanos as u64))
+}
+
+#[cfg(test)]
+mod tests;

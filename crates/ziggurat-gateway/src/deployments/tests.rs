@@ -1,0 +1,144 @@
+use super::*;
+use crate::config;
+
+fn makers(text: &str, env: &[(&str, &str)]) -> Vec<Result<(Maker, Vec<String>), String>> {
+    let env: HashMap<String, String> =
+        env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let (config, _) = config::parse(text.as_bytes(), "config.yaml", &env).unwrap();
+    let shared = Shared::new(&config, &env);
+    let made = |entry| match Maker::new(entry, &shared) {
+        Ok((maker, warnings)) => Ok((maker, warnings.iter().map(ToString::to_string).collect())),
+        Err(Fault::Wrong(problem)) => Err(format!("wrong: {problem}")),
+        Err(Fault::Unsupported(problem)) => Err(format!("unsupported: {problem}")),
+    };
+    config.deployments.iter().map(made).collect()
+}
+
+/// The deployment behind the only entry.
+fn deployment(params: &str, rest: &str, env: &[(&str, &str)]) -> Deployment {
+    let text = format!("model_list: [{{model_name: m, litellm_params: {{{params}}}{rest}}}]");
+    let (maker, warnings) = makers(&text, env).remove(0).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let found = ziggurat_providers::resolve(&maker.entry.model).unwrap();
+    maker.deployment(found.provider, found.model).unwrap()
+}
+
+fn complaint(params: &str, env: &[(&str, &str)]) -> String {
+    let text = format!("model_list: [{{model_name: m, litellm_params: {{{params}}}}}]");
+    match makers(&text, env).remove(0) {
+        Ok((_, warnings)) => warnings.join("\n"),
+        Err(error) => error,
+    }
+}
+
+const KEY: &[(&str, &str)] = &[("OPENAI_API_KEY", "sk-env"), ("ANTHROPIC_API_KEY", "sk-env")];
+
+#[test]
+fn addresses_are_taken_with_and_without_their_version() {
+    for (base, dialect, expected) in [
+        ("http://h:1", OPENAI, "http://h:1/v1"),
+        ("http://h:1/", OPENAI, "http://h:1/v1"),
+        ("http://h:1/v1", OPENAI, "http://h:1/v1"),
+        ("http://h:1/v1/", OPENAI, "http://h:1/v1"),
+        ("http://h:1/api/v4", OPENAI, "http://h:1/api/v4"),
+        ("http://h:1/v1/chat/completions", OPENAI, "http://h:1/v1"),
+        ("http://h:1", ANTHROPIC, "http://h:1"),
+        ("http://h:1/v1/", ANTHROPIC, "http://h:1/v1"),
+        ("http://h:1/proxy/v1/messages", ANTHROPIC, "http://h:1/proxy"),
+    ] {
+        assert_eq!(completed(base, dialect), expected, "{base}");
+    }
+}
+
+#[test]
+fn what_is_configured_reaches_the_deployment() {
+    let made = deployment(
+        "model: openai/gpt-4o, api_base: 'http://h:1', api_key: sk-own, organization: org, \
+         temperature: 0.5, extra_body: {a: {b: 1}}, headers: {X-Extra: e}, drop_params: true, \
+         additional_drop_params: [seed], allowed_openai_params: [top_k]",
+        ", model_info: {id: my-id, max_output_tokens: 99, supports_reasoning: false}",
+        &[],
+    );
+    assert_eq!(made.id, "my-id");
+    assert_eq!(made.dialect, OPENAI);
+    assert_eq!(made.model.as_deref(), Some("gpt-4o"));
+    assert_eq!(made.loss_policy, ziggurat_core::LossPolicy::Allow);
+    assert_eq!(made.defaults[0].0, "temperature");
+    assert_eq!(made.defaults[0].1.get(), "0.5");
+    assert_eq!(made.extra_body[0].1.get(), r#"{"b":1}"#);
+    assert_eq!((made.dropped.len(), made.allowed.len()), (1, 1));
+    assert_eq!(made.headers()["openai-organization"], "org");
+    assert_eq!(made.headers()["x-extra"], "e");
+    assert_eq!(made.capabilities.max_output, Some(99));
+    assert!(!made.capabilities.reasoning);
+    assert!(!format!("{made:?}").contains("sk-own"));
+}
+
+#[test]
+fn prices_come_from_the_catalogue_and_the_file_wins() {
+    let plain = deployment("model: openai/gpt-4o-mini", "", KEY).price.unwrap();
+    assert_eq!(plain.input, Some(NanoDollars(150_000_000)));
+    let given = deployment(
+        "model: openai/gpt-4o-mini, input_cost_per_token: 0.000001",
+        ", model_info: {cache_read_input_token_cost: 5e-7}",
+        KEY,
+    );
+    let given = given.price.unwrap();
+    assert_eq!(given.input, Some(NanoDollars(1_000_000_000)));
+    assert_eq!(given.cache_read, Some(NanoDollars(500_000_000)));
+    assert_eq!(given.output, plain.output);
+    let based =
+        deployment("model: openai/my-tuned", ", model_info: {base_model: gpt-4o-mini}", KEY);
+    assert_eq!(based.price, Some(plain));
+    assert_eq!(deployment("model: openai/unheard-of", "", KEY).price, None);
+}
+
+#[test]
+fn a_missing_key_is_said_where_one_is_needed() {
+    let expected = "config.yaml:1:54: model_list[0].litellm_params.model: there is no key for \
+                    OpenAI: set `api_key` or OPENAI_API_KEY";
+    assert_eq!(complaint("model: openai/gpt-4o", &[]), expected);
+    assert_eq!(complaint("model: openai/gpt-4o", KEY), "");
+    assert_eq!(complaint("model: openai/gpt-4o, api_key: k", &[]), "");
+    assert_eq!(complaint("model: openai/m, api_base: 'http://localhost:1'", &[]), "");
+    assert_eq!(complaint("model: openai/m, mock_response: hi", &[]), "");
+    assert_eq!(complaint("model: mock/echo", &[]), "");
+}
+
+#[test]
+fn a_model_that_nobody_serves_is_an_error_and_one_that_we_cannot_serve_yet_a_warning() {
+    let wrong = complaint("model: opnai/gpt-4o", &[]);
+    assert!(
+        wrong.starts_with("wrong: config.yaml:1:54: model_list[0].litellm_params.model: "),
+        "{wrong}"
+    );
+    assert!(wrong.contains("did you mean `openai/gpt-4o`?"), "{wrong}");
+    let unsupported = complaint("model: gemini/gemini-2.5-pro", &[]);
+    assert!(unsupported.starts_with("unsupported: "), "{unsupported}");
+    assert!(unsupported.ends_with("this model is not served"), "{unsupported}");
+}
+
+#[test]
+fn the_provider_may_stand_apart_from_the_model() {
+    for params in [
+        "model: x, custom_llm_provider: anthropic",
+        "model: anthropic/x, custom_llm_provider: anthropic",
+    ] {
+        let text = format!("model_list: [{{model_name: m, litellm_params: {{{params}}}}}]");
+        let (maker, _) = makers(&text, KEY).remove(0).unwrap();
+        let Some(Target::Provider(upstream)) = maker.fixed() else { panic!("{params}") };
+        assert_eq!(upstream.model, "x");
+        assert!(upstream.counts);
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_an_error() {
+    let env = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "not a url")];
+    let wrong = complaint("model: openai/gpt-4o", &env);
+    assert!(wrong.contains("the provider's address is no URL"), "{wrong}");
+    let wrong = complaint("model: hosted_vllm/m", &[]);
+    assert!(wrong.contains("set `api_base` or HOSTED_VLLM_API_BASE"), "{wrong}");
+    let text = "model_list: [{model_name: 'v/*', litellm_params: {model: 'hosted_vllm/*'}}]";
+    assert!(makers(text, &[]).remove(0).is_err());
+}

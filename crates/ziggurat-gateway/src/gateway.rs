@@ -1,0 +1,96 @@
+//! A gateway, ready to serve: what is configured, made into a tower.
+
+use std::sync::Arc;
+
+use ziggurat_core::{Ambient, System};
+use ziggurat_http::ServeOptions;
+
+use crate::config::{Config, Environment, Problem, Report};
+use crate::deployments::{Fault, Maker, Shared};
+use crate::door::limits;
+use crate::notes;
+use crate::stack::{self, App, Ending};
+use crate::switch::{Listed, Table};
+
+/// A gateway that serves what a configuration says.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use ziggurat_gateway::{Ending, Gateway, config};
+///
+/// let text = b"model_list: [{model_name: m, litellm_params: {model: mock/echo}}]";
+/// let env = HashMap::new();
+/// let (config, _) = config::parse(text, "config.yaml", &env).unwrap();
+/// let (gateway, warnings) = Gateway::new(config, &env).unwrap();
+/// assert!(warnings.is_empty());
+/// // A tower service from http::Request to http::Response.
+/// let app = gateway.app(&Ending::default());
+/// # let _ = app;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    config: Arc<Config>,
+    table: Arc<Table>,
+}
+
+impl Gateway {
+    /// Makes deployments of what is configured. `env` holds the providers' customary variables.
+    /// Gives warnings along with the gateway.
+    ///
+    /// # Errors
+    ///
+    /// Returns all that is wrong, when anything is.
+    pub fn new(config: Config, env: &dyn Environment) -> Result<(Self, Vec<Problem>), Report> {
+        let shared = Shared::new(&config, env);
+        let mut report = Report::default();
+        let mut makers = Vec::new();
+        for entry in &config.deployments {
+            match Maker::new(entry, &shared) {
+                Ok((maker, warnings)) => {
+                    makers.push(maker);
+                    report.warnings.extend(warnings);
+                }
+                Err(Fault::Unsupported(problem)) => report.warnings.push(problem),
+                Err(Fault::Wrong(problem)) => report.errors.push(problem),
+            }
+        }
+        report.warnings.extend(notes::of(&config));
+        notes::sort(&config, &mut report.errors);
+        notes::sort(&config, &mut report.warnings);
+        if !report.errors.is_empty() {
+            return Err(report);
+        }
+        let only = config.general.completion_model.as_deref();
+        let table = Table::new(makers, only, System.unix_time().as_secs());
+        Ok((Self { config: Arc::new(config), table: Arc::new(table) }, report.warnings))
+    }
+
+    /// The gateway as an http service. Every one that is made has an admission of its own.
+    #[must_use]
+    pub fn app(&self, ending: &Ending) -> App {
+        stack::http(&self.config, stack::calls(Arc::clone(&self.table)), ending)
+    }
+
+    /// The bounds of the server that serves it.
+    #[must_use]
+    pub fn serve_options(&self, ending: &Ending) -> ServeOptions {
+        let own = &self.config.ziggurat;
+        let mut options = ServeOptions::default();
+        options.max_header_bytes = limits::hard(own.limits.max_header_bytes);
+        options.header_timeout = own.limits.header_read_timeout;
+        options.grace = own.shutdown_grace;
+        options.end = ending.end.clone();
+        options
+    }
+
+    /// What is served, in the order of the configuration.
+    pub fn listed(&self) -> impl Iterator<Item = Listed> {
+        self.table.listed()
+    }
+
+    /// What is configured.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}

@@ -1,0 +1,198 @@
+//! One line in the log for each call, when it has ended.
+//!
+//! Outermost over calls, so that it sees everything, also what the other layers refuse. It learns
+//! of the end where everybody does, from the call's settlement: of a stream that is its last frame,
+//! and a caller who leaves is a line, too. The line names who, what, where, how long and how many
+//! tokens; never a word of the conversation, and of an error only what the gateway itself says.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::{Level, enabled, event};
+use ziggurat_core::{
+    Call, CallHead, CallService, Caller, End, Error, Operation, Origin, Outcome, Reply, Settle,
+    Str, Ticket,
+};
+
+use crate::logs::CALL;
+
+/// Makes an [`Observe`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ObserveLayer(());
+
+/// Writes a line for each call. Forwards everything.
+#[derive(Clone, Debug)]
+pub struct Observe<S> {
+    inner: S,
+}
+
+/// What is known of a call before it begins.
+struct Line {
+    head: Arc<CallHead>,
+    caller: Caller,
+    model: Str,
+    operation: Operation,
+    streamed: bool,
+}
+
+impl ObserveLayer {
+    /// A layer.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        Observe { inner }
+    }
+}
+
+impl<S: CallService> Service<Call> for Observe<S> {
+    type Response = Reply;
+    type Error = Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> S::Future {
+        // A successful call is a line at `info`; where not even failures are wanted, nothing is kept.
+        if enabled!(target: CALL, Level::WARN) {
+            let line = Arc::new(Line::of(&call));
+            // A call that is over, or has no settlement, has no end to be told of.
+            drop(call.register(line, Ticket::default()));
+        }
+        self.inner.call(call)
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    fn of(call: &Call) -> Self {
+        Self {
+            head: Arc::clone(call.head()),
+            caller: call.caller().clone(),
+            model: call.model().clone(),
+            operation: call.operation(),
+            streamed: call.is_streamed(),
+        }
+    }
+}
+
+impl Settle for Line {
+    fn settle(&self, _: Ticket, outcome: &Outcome) {
+        let error = match &outcome.end {
+            End::Failure(error) => Some(error),
+            _ => None,
+        };
+        // What a caller did wrong is no fault of ours to be warned of.
+        let warn = error.is_some_and(|error| error.origin() != Origin::Caller);
+        if warn {
+            self.write::<true>(outcome, error);
+        } else if enabled!(target: CALL, Level::INFO) {
+            self.write::<false>(outcome, error);
+        }
+    }
+}
+
+impl Line {
+    fn write<const WARN: bool>(&self, outcome: &Outcome, error: Option<&Error>) {
+        let usage = outcome.usage.as_ref();
+        macro_rules! line {
+            ($level:expr) => {
+                event!(
+                    target: CALL,
+                    $level,
+                    end = end(outcome),
+                    status = error.map(|error| error.status().as_u16()),
+                    model = Some(self.model.as_str()).filter(|model| !model.is_empty()),
+                    deployment = deployment(outcome, error),
+                    dialect = self.head.dialect.map(|dialect| dialect.name()),
+                    operation = self.operation.name(),
+                    stream = self.streamed,
+                    input_tokens = usage.map(|usage| usage.total_input()),
+                    output_tokens = usage.map(|usage| usage.total_output()),
+                    estimated = usage.filter(|usage| usage.estimated).map(|_| true),
+                    cost = outcome.cost.map(|cost| tracing::field::display(cost.total())),
+                    first_content_ms = outcome.first_content.map(milliseconds),
+                    total_ms = milliseconds(outcome.total),
+                    attempts = outcome.attempts.len().max(1),
+                    losses = outcome.losses.len(),
+                    caller = self.caller.key(),
+                    call_id = self.head.id.as_str(),
+                    request_id = self.head.request_id.as_str(),
+                    error = error.map(|error| error.kind().name()),
+                    origin = error.map(|error| origin(error.origin())),
+                    provider_status = error
+                        .and_then(Error::provider_status)
+                        .map(|status| status.as_u16()),
+                    provider_request_id =
+                        error.and_then(|error| error.said()?.request_id.as_deref()),
+                    reason = error.and_then(reason),
+                    cause = error.and_then(cause).map(tracing::field::display),
+                    "call"
+                )
+            };
+        }
+        if WARN { line!(Level::WARN) } else { line!(Level::INFO) }
+    }
+}
+
+fn end(outcome: &Outcome) -> &'static str {
+    match outcome.end {
+        End::Success => "success",
+        End::Failure(_) => "failure",
+        End::Cancelled => "cancelled",
+        _ => "other",
+    }
+}
+
+fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Caller => "caller",
+        Origin::Gateway => "gateway",
+        Origin::Provider => "provider",
+        _ => "other",
+    }
+}
+
+fn deployment<'a>(outcome: &'a Outcome, error: Option<&'a Error>) -> Option<&'a str> {
+    let last = || outcome.attempts.last().and_then(|attempt| attempt.deployment.as_deref());
+    let failed = || error.and_then(Error::deployment);
+    outcome.deployment.as_deref().or_else(failed).or_else(last)
+}
+
+/// The gateway's own words about a failure. A caller's mistake is told with the caller's words in
+/// it, and a provider may quote the prompt: neither is for the log.
+fn reason(error: &Error) -> Option<&str> {
+    (error.origin() != Origin::Caller && error.said().is_none()).then(|| error.message())
+}
+
+/// What the operating system said. Other causes may quote what was read.
+fn cause(error: &Error) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && let Some(code) = io.raw_os_error()
+        {
+            return Some(std::io::Error::from_raw_os_error(code).to_string());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Milliseconds with three decimals.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,116 @@
+//! The program: from its command line to its end.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::net::TcpListener;
+
+use crate::banner::banner;
+use crate::check::{check, summary};
+use crate::cli::{Cli, Command, Serve};
+use crate::config::ProcessEnvironment;
+use crate::gateway::Gateway;
+use crate::stack::Ending;
+use crate::{logs, shutdown, source};
+
+const LOOPBACK: &str = "127.0.0.1";
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Some(Command::Check { file }) => {
+            check(file, &ProcessEnvironment, &mut io::stdout().lock()).map_err(|e| e.to_string())
+        }
+        None => serve(&cli.serve).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            complain(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn complain(why: &str) {
+    // Where not even this can be said there is nobody to be told.
+    let _ = writeln!(io::stderr(), "ziggurat: {why}");
+}
+
+fn serve(serve: &Serve) -> Result<(), String> {
+    let env = ProcessEnvironment;
+    let described = |report: crate::config::Report| format!("{}\n{report}", summary(&report));
+    let (config, mut warnings) = source::read(serve, &env).map_err(described)?;
+    let rust_log = std::env::var("RUST_LOG").ok();
+    let (filter, complaint) = logs::Filter::choose(serve, rust_log.as_deref(), &config);
+    let json = logs::is_json(serve, &config);
+    logs::begin(filter, json).map_err(|error| error.to_string())?;
+    let (gateway, more) = Gateway::new(config, &env).map_err(described)?;
+    warnings.extend(more);
+    for complaint in complaint.into_iter().chain(warnings.iter().map(ToString::to_string)) {
+        tracing::warn!("{complaint}");
+    }
+    let host = host(serve);
+    runtime(serve)
+        .and_then(|runtime| runtime.block_on(run(&gateway, &host, serve.port)))
+        .map_err(|error| format!("cannot serve on {host}:{}: {error}", serve.port))
+}
+
+/// Where to listen. The variable `HOST` is LiteLLM's; some shells and build tools put the machine's
+/// name, or its kind, into it, which is no place to listen.
+fn host(serve: &Serve) -> String {
+    let of_environment = || {
+        let host = std::env::var("HOST").ok().filter(|host| !host.is_empty())?;
+        if host == "localhost" || host.parse::<IpAddr>().is_ok() {
+            return Some(host);
+        }
+        tracing::warn!("the variable HOST holds no address and is ignored");
+        None
+    };
+    serve.host.clone().or_else(of_environment).unwrap_or_else(|| LOOPBACK.to_owned())
+}
+
+fn runtime(serve: &Serve) -> io::Result<tokio::runtime::Runtime> {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = match serve.workers.map_or_else(cores, usize::from) {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        workers => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(workers);
+            builder
+        }
+    };
+    builder.enable_all().build()
+}
+
+async fn run(gateway: &Gateway, host: &str, port: u16) -> io::Result<()> {
+    let listener = TcpListener::bind((host, port)).await?;
+    let address = listener.local_addr()?;
+    if gateway.config().general.master_key.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "there is no master key: whoever reaches {address} can spend your providers' money"
+        );
+    }
+    {
+        let mut out = io::stdout().lock();
+        // Nobody may be there to read it.
+        let _ = out.write_all(banner(gateway, address).as_bytes()).and_then(|()| out.flush());
+    }
+    let ending = Ending::default();
+    let options = gateway.serve_options(&ending);
+    let app = gateway.app(&ending);
+    let stop = async {
+        if let Err(error) = shutdown::signalled(&ending).await {
+            tracing::error!(%error, "signals cannot be listened to");
+            std::future::pending::<()>().await;
+        }
+    };
+    ziggurat_http::serve(listener, app, options, stop).await?;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! The tower: every layer of the gateway, and why it stands where it stands.
+//!
+//! [`provider`] builds what stands around one provider, [`calls`] what stands around all of them,
+//! and [`http`] what stands around calls. Outermost first, as `ServiceBuilder` reads.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use ziggurat_core::Str;
+use ziggurat_http::{
+    Admission, AdmissionLayer, Deployment, FrontDoor, FrontDoorLayer, Translate, TranslateLayer,
+    Transport,
+};
+use ziggurat_layers::{Peek, PeekLayer, Timeout, TimeoutLayer};
+
+use crate::config::{Config, Timeouts};
+use crate::door::auth::{Authenticate, AuthenticateLayer};
+use crate::door::cors::{Cors, CorsLayer};
+use crate::door::health::{Health, HealthLayer};
+use crate::door::limits::{Limits, LimitsLayer};
+use crate::extras::{Extras, ExtrasLayer};
+use crate::mock::Mock;
+use crate::observe::{Observe, ObserveLayer};
+use crate::switch::{Switch, Table};
+
+/// What stands around one provider.
+pub type Stack = Peek<Timeout<Translate<Transport>>>;
+/// What answers calls.
+pub type Calls = Observe<Extras<Switch>>;
+/// The whole gateway: `http::Request` in, `http::Response` out, never an error.
+pub type App = Limits<Cors<Health<Authenticate<Admission<FrontDoor<Calls>>>>>>;
+
+/// Where a call can go.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// Nowhere.
+    Mock { mock: Mock, model: Str },
+    /// To a provider.
+    Provider(Box<Upstream>),
+}
+
+/// A provider, with what stands around it.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstream {
+    /// For calls that are answered in one piece.
+    pub(crate) whole: Stack,
+    /// For calls that are answered in pieces: their clocks differ.
+    pub(crate) streamed: Stack,
+    /// Whether the provider counts tokens.
+    pub(crate) counts: bool,
+    /// The model as the provider knows it.
+    pub(crate) model: Str,
+}
+
+/// What tells the gateway that its end has come.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Ending {
+    /// Cancelled when shutting down begins: no new calls are wanted.
+    pub stopping: CancellationToken,
+    /// Cancelled when the grace is over: calls that still run are ended with an error.
+    pub end: CancellationToken,
+}
+
+impl Target {
+    /// The model that the call is for from here on.
+    pub(crate) fn model(&self) -> &Str {
+        match self {
+            Self::Mock { model, .. } => model,
+            Self::Provider(upstream) => &upstream.model,
+        }
+    }
+}
+
+/// The tower around one provider.
+pub(crate) fn provider(
+    deployment: Arc<Deployment>,
+    timeouts: &Timeouts,
+    transport: Transport,
+) -> Stack {
+    let clocks = TimeoutLayer::new()
+        .first_content(timeouts.first_content)
+        .idle(timeouts.idle)
+        .attempt(timeouts.attempt);
+    ServiceBuilder::new()
+        // A provider that fails in its first event has failed: the caller gets the status of an error, not a 200.
+        .layer(PeekLayer::new())
+        // Next to the provider, so that a time that runs out is the provider's failure, like any other.
+        .layer(clocks)
+        // Last of all: from here on it is this provider's dialect, address and credentials.
+        .layer(TranslateLayer::new(deployment))
+        .service(transport)
+}
+
+/// The tower around all deployments.
+pub(crate) fn calls(table: Arc<Table>) -> Calls {
+    ServiceBuilder::new()
+        // Outermost, so that it sees everything, also what the others refuse.
+        .layer(ObserveLayer::new())
+        // Above whatever looks into bodies: from here on they hold nothing that is not the dialect's.
+        .layer(ExtrasLayer::new())
+        // Innermost, since what is below differs from deployment to deployment.
+        .service(Switch::new(table))
+}
+
+/// The tower around calls: the gateway as an http service.
+pub(crate) fn http(config: &Config, calls: Calls, ending: &Ending) -> App {
+    let own = &config.ziggurat;
+    let master_key = config.general.master_key.as_ref();
+    let global = config.general.global_max_parallel_requests;
+    let most = global.map_or(own.admission.max_calls, |global| global.min(own.admission.max_calls));
+    let mut door = FrontDoorLayer::new()
+        .max_body(own.limits.max_body_bytes)
+        .body_timeout(own.limits.body_read_timeout)
+        .deadline(own.timeouts.call)
+        .litellm_headers(own.headers.litellm)
+        .shutdown(ending.end.clone());
+    if let Some(silence) = own.keepalive_after {
+        door = door.keepalive_after(silence);
+    }
+    ServiceBuilder::new()
+        // First, since everything else looks at the head.
+        .layer(LimitsLayer::new(own.limits.max_header_bytes))
+        // Before the key is asked for: browsers ask without one whether they may send it.
+        .layer(CorsLayer::new(master_key.is_some()))
+        // Before the key and admission: those who look after the gateway have no key, and full is not dead.
+        .layer(HealthLayer::new(ending.stopping.clone()))
+        // Before admission, so that strangers take no places.
+        .layer(AuthenticateLayer::new(master_key))
+        // Before a body is read, so that memory is bounded whatever comes.
+        .layer(
+            AdmissionLayer::new()
+                .calls(u64::from(most.get()))
+                .bytes(own.admission.max_bytes)
+                .retry_after(own.admission.retry_after),
+        )
+        // Here a request becomes a call.
+        .layer(door)
+        .service(calls)
+}
