@@ -337,3 +337,204 @@ impl Written {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::HeaderValue;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(status: u16, body: &str) -> Error {
+        let status = StatusCode::from_u16(status).unwrap();
+        decode(status, &HeaderMap::new(), Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    fn body(code: &str) -> String {
+        json!({"error": {"message": "m", "type": "t", "param": null, "code": code}}).to_string()
+    }
+
+    fn written(error: &Error) -> (u16, Value) {
+        let (status, body) = encode(error);
+        (status.as_u16(), serde_json::from_slice(&body).unwrap())
+    }
+
+    #[test]
+    fn a_status_and_a_code_are_a_kind() {
+        use ErrorKind::*;
+        for (status, code, kind) in [
+            (400, "context_length_exceeded", ContextLength),
+            (400, "content_policy_violation", ContentPolicy),
+            (400, "invalid_prompt", ContentPolicy),
+            (400, "content_filter", ContentPolicy),
+            (400, "unsupported_parameter", Unsupported),
+            (400, "unknown_parameter", Unsupported),
+            (400, "invalid_value", InvalidRequest),
+            (422, "", InvalidRequest),
+            (401, "", Authentication),
+            (402, "", Billing),
+            (403, "", Permission),
+            (404, "model_not_found", NotFound),
+            (404, "DeploymentNotFound", NotFound),
+            (408, "", Timeout),
+            (504, "", Timeout),
+            (524, "", Timeout),
+            (409, "", Conflict),
+            (413, "", TooLarge),
+            (424, "", BadUpstream),
+            (429, "insufficient_quota", QuotaExhausted),
+            (429, "credit_balance_exhausted", QuotaExhausted),
+            (429, "rate_limit_exceeded", RateLimit),
+            (429, "NoCapacity", Overloaded),
+            (498, "", RateLimit),
+            (500, "", Server),
+            (520, "", Server),
+            (502, "", BadUpstream),
+            (503, "slow_down", Overloaded),
+        ] {
+            assert_eq!(read(status, &body(code)).kind(), kind, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn words_decide_where_there_is_no_code() {
+        let kind = |status, message: &str| {
+            read(status, &json!({"error": {"message": message}}).to_string()).kind()
+        };
+        let long = "This model's Maximum Context Length is 8192 tokens";
+        assert_eq!(kind(400, long), ErrorKind::ContextLength);
+        assert_eq!(kind(500, long), ErrorKind::Server, "the status comes first");
+        let spent = "You exceeded your current quota, please check your plan and billing details";
+        assert_eq!(kind(429, spent), ErrorKind::QuotaExhausted);
+    }
+
+    #[test]
+    fn errors_are_found_however_they_are_wrapped() {
+        for body in [
+            r#"{"error":{"message":"it broke","type":"t"}}"#,
+            r#"{"error":"it broke"}"#,
+            r#"{"message":"it broke","code":7}"#,
+            r#"{"detail":"it broke"}"#,
+            r#"{"error":{"error_description":"it broke"}}"#,
+            r#"[{"error":{"message":"it broke","code":503}}]"#,
+        ] {
+            assert_eq!(read(500, body).message(), "it broke", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_counts_by_its_status_and_is_kept() {
+        let html = "<html><body>Service Unavailable</body></html>";
+        let error = read(503, html);
+        assert_eq!(error.kind(), ErrorKind::Overloaded);
+        assert_eq!(error.message(), "the provider answered with status 503");
+        assert_eq!(error.said().unwrap().body, html);
+        let (status, body) = written(&error);
+        assert_eq!(status, 503);
+        assert_eq!(body["error"]["code"], "server_is_overloaded");
+    }
+
+    #[test]
+    fn what_the_provider_said_is_kept() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", HeaderValue::from_static("req_1"));
+        headers.insert("retry-after-ms", HeaderValue::from_static("1500"));
+        headers.insert("retry-after", HeaderValue::from_static("9"));
+        let body = json!({"error": {"message": "slow", "type": "tokens", "param": "p",
+            "code": "rate_limit_exceeded"}});
+        let error = decode(StatusCode::TOO_MANY_REQUESTS, &headers, Bytes::from(body.to_string()));
+        assert_eq!(error.origin(), Origin::Provider);
+        assert_eq!(error.message(), "slow");
+        assert_eq!(error.param(), Some("p"));
+        assert_eq!(error.code(), Some("rate_limit_exceeded"));
+        assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
+        let said = error.said().unwrap();
+        assert_eq!(said.request_id.as_deref(), Some("req_1"));
+        assert_eq!(said.error_type.as_deref(), Some("tokens"));
+        assert_eq!(said.status, Some(StatusCode::TOO_MANY_REQUESTS));
+    }
+
+    #[test]
+    fn an_error_of_this_dialect_reaches_the_caller_as_it_came() {
+        let body = "{\n  \"error\": {\"message\": \"m\", \"new\": 1.50}\n}\n";
+        let (status, bytes) = encode(&read(418, body));
+        assert_eq!(status, 418);
+        assert_eq!(bytes, body);
+    }
+
+    #[test]
+    fn our_own_credential_is_not_the_callers_fault() {
+        for status in [401, 403] {
+            let error = read(status, r#"{"error":{"message":"Incorrect API key: sk-abc"}}"#);
+            let (status, body) = written(&error);
+            assert_eq!(status, 502);
+            assert!(!body.to_string().contains("sk-abc"));
+            assert_eq!(body["error"]["type"], "server_error");
+        }
+        // The caller's own key is the caller's.
+        let own = Error::new(ErrorKind::Authentication, "no such key");
+        assert_eq!(written(&own).0, 401);
+    }
+
+    #[test]
+    fn every_kind_is_written_with_all_four_members() {
+        use ErrorKind::*;
+        for (kind, status, error_type, code) in [
+            (InvalidRequest, 400, "invalid_request_error", json!("invalid_value")),
+            (Unsupported, 400, "invalid_request_error", json!("unsupported_parameter")),
+            (ContextLength, 400, "invalid_request_error", json!("context_length_exceeded")),
+            (ContentPolicy, 400, "invalid_request_error", json!("content_policy_violation")),
+            (Authentication, 401, "invalid_request_error", json!("invalid_api_key")),
+            (Billing, 429, "insufficient_quota", json!("insufficient_quota")),
+            (Permission, 403, "invalid_request_error", json!("permission_denied")),
+            (NotFound, 404, "invalid_request_error", json!("model_not_found")),
+            (MethodNotAllowed, 405, "invalid_request_error", json!("method_not_allowed")),
+            (Conflict, 409, "invalid_request_error", json!("conflict")),
+            (TooLarge, 413, "invalid_request_error", json!("request_too_large")),
+            (RequestTimeout, 408, "invalid_request_error", json!("request_timeout")),
+            (RateLimit, 429, "rate_limit_error", json!("rate_limit_exceeded")),
+            (QuotaExhausted, 429, "insufficient_quota", json!("insufficient_quota")),
+            (Cancelled, 499, "invalid_request_error", json!("cancelled")),
+            (Server, 500, "server_error", Value::Null),
+            (BadUpstream, 502, "server_error", json!("upstream_error")),
+            (Overloaded, 503, "service_unavailable_error", json!("server_is_overloaded")),
+            (Timeout, 504, "server_error", json!("timeout")),
+        ] {
+            let expected =
+                json!({"error": {"message": "m", "type": error_type, "param": null, "code": code}});
+            assert_eq!(written(&Error::new(kind, "m")), (status, expected), "{kind:?}");
+        }
+        let named = Error::invalid("m").with_param("messages").with_code("invalid_type");
+        let (_, body) = written(&named);
+        assert_eq!(body["error"]["param"], "messages");
+        assert_eq!(body["error"]["code"], "invalid_type");
+        let teapot = Error::invalid("m").with_status(StatusCode::IM_A_TEAPOT);
+        assert_eq!(written(&teapot).0, 418);
+    }
+
+    #[test]
+    fn an_error_of_another_dialect_is_said_in_this_ones_words() {
+        let mut said = ProviderError::default();
+        said.status = StatusCode::from_u16(529).ok();
+        said.body = Bytes::from_static(b"{\"type\":\"error\"}");
+        let error =
+            Error::provider(ErrorKind::Overloaded, "organization org-12345678 is busy", said)
+                .with_code("overloaded_error");
+        let (status, body) = written(&error);
+        assert_eq!(status, 503);
+        assert_eq!(body["error"]["code"], "server_is_overloaded");
+        assert_eq!(body["error"]["message"], "organization [redacted] is busy");
+    }
+
+    #[test]
+    fn an_error_in_a_stream_is_one_event() {
+        let error = read(500, "{\n\"error\": {\"message\": \"a\\nb\"}}");
+        let event = String::from_utf8(encode_in_stream(&error)).unwrap();
+        assert_eq!(
+            event,
+            "data: {\"error\":{\"message\":\"a\\nb\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n"
+        );
+    }
+}

@@ -185,3 +185,28 @@ fn reply_id(id: &Str, ask: &Ask) -> Str {
     }
     Str::from(format!("chatcmpl-{}", ask.call_id))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_below_v1() {
+        assert_eq!(OPENAI.path(Operation::Chat, "m", true), "/chat/completions");
+        assert_eq!(OPENAI.path(Operation::Models, "", false), "/models");
+        assert_eq!(OPENAI.path(Operation::Models, "a/b:1", false), "/models/a/b:1");
+        assert_eq!(OPENAI.path(Operation::Models, "a b?ä", false), "/models/a%20b%3F%C3%A4");
+    }
+
+    #[test]
+    fn the_key_is_a_bearer_token_and_never_printed() {
+        let mut headers = HeaderMap::new();
+        OPENAI.authorize(&mut headers, Some(&Secret::new("sk-1"))).unwrap();
+        assert_eq!(headers["authorization"], "Bearer sk-1");
+        assert!(headers["authorization"].is_sensitive());
+        assert!(OPENAI.authorize(&mut headers, Some(&Secret::new("a\nb"))).is_err());
+        let mut none = HeaderMap::new();
+        OPENAI.authorize(&mut none, None).unwrap();
+        assert!(none.is_empty());
+    }
+}

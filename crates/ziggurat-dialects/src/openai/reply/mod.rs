@@ -1,23 +1,14 @@
 //! Whole answers.
 
+mod decode;
+mod encode;
 mod glance;
+#[cfg(test)]
+mod tests;
 
-use bytes::Bytes;
-use ziggurat_core::{Answer, Ask, Error, ErrorKind, Losses, Operation, Restore};
-
+pub(super) use decode::decode;
+pub(super) use encode::encode;
 pub(super) use glance::glance;
 
-/// Reads a whole answer.
-pub(super) fn decode(
-    operation: Operation,
-    _body: &Bytes,
-    _restore: &Restore,
-) -> Result<Answer, Error> {
-    Err(Error::new(ErrorKind::Unsupported, format!("answers to {operation} are not read yet")))
-}
-
-/// Writes a whole answer.
-pub(super) fn encode(answer: &Answer, _ask: &Ask, _losses: &mut Losses) -> Result<Bytes, Error> {
-    let operation = answer.operation();
-    Err(Error::new(ErrorKind::Unsupported, format!("answers to {operation} are not written yet")))
-}
+/// Where extra members of a choice's message are kept among those of the choice.
+const MESSAGE: &str = "message.";

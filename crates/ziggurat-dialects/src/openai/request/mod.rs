@@ -1,19 +1,22 @@
 //! Requests.
+//!
+//! Members that the superset has no field for are kept as extras of this dialect; those of a nested object by their path
+//! (`stream_options.include_obfuscation`).
 
-use ziggurat_core::{EncodedRequest, Error, ErrorKind, Losses, Members, Operation, Target, Typed};
+mod decode;
+mod encode;
+mod messages;
+mod params;
+#[cfg(test)]
+mod tests;
+mod write;
 
-/// Reads a request.
-pub(super) fn decode(operation: Operation, _members: &Members) -> Result<Typed, Error> {
-    Err(Error::new(ErrorKind::Unsupported, format!("requests for {operation} are not read yet")))
-}
+pub(super) use decode::decode;
+pub(super) use encode::encode;
+pub(super) use messages::{thoughts, tool_call};
+pub(super) use write::{reasoning as write_reasoning, write_call};
 
-/// Writes a request.
-pub(super) fn encode(
-    request: &Typed,
-    _target: &Target<'_>,
-    _losses: &mut Losses,
-) -> Result<EncodedRequest, Error> {
-    let operation = request.operation();
-    let message = format!("requests for {operation} are not written yet");
-    Err(Error::new(ErrorKind::Unsupported, message))
-}
+/// Where extra members of `stream_options` are kept.
+const STREAM_OPTIONS: &str = "stream_options.";
+/// Where extra members of a schema for the answer are kept.
+const SCHEMA: &str = "response_format.json_schema.";

@@ -7,5 +7,5 @@ mod side;
 mod tests;
 
 pub(super) use decode::Decoder;
-pub(super) use encode::Encoder;
+pub(super) use encode::{Encoder, words};
 pub(super) use side::Side;

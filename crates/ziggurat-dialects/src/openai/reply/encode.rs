@@ -1,0 +1,194 @@
+//! Whole answers, written.
+
+use bytes::Bytes;
+use ziggurat_core::{
+    Answer, Ask, ChatReply, Choice, Content, Error, ErrorKind, Extras, Loss, LossAction, Losses,
+    ModelInfo, Origin, Part, RawJson, StopReason,
+};
+
+use super::MESSAGE;
+use crate::json::{Array, Object};
+use crate::openai::{OPENAI, reply_id, request, wire};
+
+/// Writes a whole answer.
+pub(in crate::openai) fn encode(
+    answer: &Answer,
+    ask: &Ask,
+    losses: &mut Losses,
+) -> Result<Bytes, Error> {
+    let mut out = Vec::with_capacity(1024);
+    match answer {
+        Answer::Chat(reply) => chat(&mut out, reply, ask, losses)?,
+        Answer::Models(models) => {
+            let mut object = Object::begin(&mut out);
+            object.text("object", "list");
+            let mut list = Array::begin(object.member("data"));
+            for info in models {
+                model(list.item(), info);
+            }
+            list.end();
+            object.end();
+        }
+        Answer::Model(info) => model(&mut out, info),
+        other => {
+            let message = format!("an answer to {} cannot be written here", other.operation());
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+    }
+    Ok(out.into())
+}
+
+fn model(out: &mut Vec<u8>, info: &ModelInfo) {
+    let mut object = Object::begin(out);
+    object.text("id", &info.id);
+    object.text("object", "model");
+    object.number("created", info.created);
+    object.text("owned_by", &info.owned_by);
+    object.end();
+}
+
+fn chat(out: &mut Vec<u8>, reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<(), Error> {
+    if reply.choices.iter().any(|choice| choice.stop.reason == StopReason::Error) {
+        let message = "the model failed before its answer was complete";
+        return Err(Error::new(ErrorKind::BadUpstream, message).with_origin(Origin::Provider));
+    }
+    let mut object = Object::begin(out);
+    object.text("id", &reply_id(&reply.id, ask));
+    object.text("object", "chat.completion");
+    object.number("created", reply.created.unwrap_or(ask.created));
+    object.text("model", if reply.model.is_empty() { &ask.model } else { &reply.model });
+    if let Some(tier) = &reply.service_tier {
+        object.text("service_tier", tier);
+    }
+    let mut choices = Array::begin(object.member("choices"));
+    for item in &reply.choices {
+        choice(choices.item(), item, ask, losses);
+    }
+    choices.end();
+    if let Some(usage) = &reply.usage {
+        wire::encode_usage(object.member("usage"), usage);
+    }
+    extras(&mut object, &reply.extras, "", losses);
+    object.end();
+    Ok(())
+}
+
+fn choice(out: &mut Vec<u8>, choice: &Choice, ask: &Ask, losses: &mut Losses) {
+    let said = Said::of(&choice.parts, losses);
+    let mut object = Object::begin(out);
+    object.number("index", choice.index);
+    let word = wire::stop_word(&choice.stop, !said.calls.is_empty(), said.refusal.is_some());
+    object.text("finish_reason", word);
+    let logprobs = choice.logprobs.as_ref().map_or("null", RawJson::get);
+    object.raw("logprobs", logprobs);
+    let mut message = Object::begin(object.member("message"));
+    message.text("role", "assistant");
+    match &said.text {
+        Some(text) => message.text("content", text),
+        None => message.raw("content", "null"),
+    }
+    match said.refusal {
+        Some(refusal) => message.text("refusal", refusal),
+        None => message.raw("refusal", "null"),
+    }
+    if ask.show_reasoning {
+        request::write_reasoning(&mut message, &said.thoughts);
+    }
+    if !said.annotations.is_empty() {
+        let mut list = Array::begin(message.member("annotations"));
+        for annotation in &said.annotations {
+            list.item().extend_from_slice(annotation.get().as_bytes());
+        }
+        list.end();
+    }
+    if let Some(audio) = said.audio {
+        message.raw("audio", audio.get());
+    }
+    if !said.calls.is_empty() {
+        let mut list = Array::begin(message.member("tool_calls"));
+        for part in said.calls {
+            call(&mut list, part, losses);
+        }
+        list.end();
+    }
+    extras(&mut message, &choice.extras, MESSAGE, losses);
+    message.end();
+    extras(&mut object, &choice.extras, "", losses);
+    object.end();
+}
+
+fn call(list: &mut Array<'_>, part: &Part, losses: &mut Losses) {
+    if let Content::ToolCall { id, name, arguments, kind, signature } = &part.content {
+        let mut object = list.object();
+        request::write_call(&mut object, id, name, arguments, *kind);
+        if let Some(signature) = signature {
+            wire::encode_call_signature(&mut object, signature);
+        }
+        extras(&mut object, &part.extras, "", losses);
+        object.end();
+    }
+}
+
+/// What the parts of an answer say, by the member that says it here.
+#[derive(Default)]
+struct Said<'a> {
+    text: Option<String>,
+    refusal: Option<&'a str>,
+    thoughts: Vec<&'a Part>,
+    annotations: Vec<RawJson>,
+    audio: Option<&'a RawJson>,
+    calls: Vec<&'a Part>,
+}
+
+impl<'a> Said<'a> {
+    fn of(parts: &'a [Part], losses: &mut Losses) -> Self {
+        let mut said = Self::default();
+        let mut characters = 0;
+        for part in parts {
+            match &part.content {
+                Content::Text { text, citations } => {
+                    let start = characters;
+                    characters += text.chars().count();
+                    said.text.get_or_insert_default().push_str(text);
+                    for citation in citations {
+                        match wire::annotation(citation, (start, characters)) {
+                            Some(annotation) => said.annotations.push(annotation),
+                            None => lost(losses, "citations", "only addresses are cited here"),
+                        }
+                    }
+                }
+                Content::Reasoning { .. } => said.thoughts.push(part),
+                Content::Refusal { text } => said.refusal = Some(text),
+                Content::ToolCall { .. } => said.calls.push(part),
+                Content::Opaque { kind, value } if *kind == "audio" => said.audio = Some(value),
+                Content::Opaque { kind, .. } => {
+                    lost(losses, kind.to_string(), "only its own dialect understands it");
+                }
+                _ => lost(losses, "content", "an answer holds no such part here"),
+            }
+        }
+        said
+    }
+}
+
+/// Writes extra members of this dialect, those below `prefix` or those without one; others are lost.
+fn extras(object: &mut Object<'_>, extras: &Extras, prefix: &str, losses: &mut Losses) {
+    let own = extras.dialect.is_none_or(|dialect| dialect == OPENAI);
+    for (name, value) in &extras.members {
+        match name.strip_prefix(prefix) {
+            Some(_) if prefix.is_empty() && own && name.starts_with(MESSAGE) => {}
+            Some(short) if own => object.raw(short, value.get()),
+            Some(_) => lost(losses, name.to_string(), "the caller's dialect has no such field"),
+            None => {}
+        }
+    }
+}
+
+/// The answer is there: what cannot be said of it is noted, and nothing is refused any more.
+fn lost(
+    losses: &mut Losses,
+    path: impl Into<std::borrow::Cow<'static, str>>,
+    reason: &'static str,
+) {
+    losses.note(Loss::new(path, reason, LossAction::Dropped));
+}

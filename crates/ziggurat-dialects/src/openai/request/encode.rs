@@ -1,0 +1,169 @@
+//! Requests, written.
+
+use ziggurat_core::{
+    Capabilities, Changes, Chat, EncodedRequest, Error, ErrorKind, Extras, Losses, OutputFormat,
+    Part, Restore, Severity, Target, Typed,
+};
+
+use super::{params, write};
+use crate::json::Object;
+use crate::normalise::{Conversation, MidSystem, Profile, normalise};
+use crate::openai::OPENAI;
+use crate::tools::{OPENAI_NAMES, ToolNames};
+use crate::{Field, Names};
+
+/// What everything that writes a part of the request needs.
+pub(super) struct Context<'a> {
+    pub(super) model: &'a Capabilities,
+    pub(super) losses: &'a mut Losses,
+    /// The caller's words for fields.
+    pub(super) names: Names,
+    pub(super) tools: ToolNames,
+    /// Whether the caller speaks this dialect: then its extensions go back out as they came.
+    pub(super) own: bool,
+    /// Whether the caller speaks another one, so that what the provider keeps means nothing here.
+    pub(super) foreign: bool,
+}
+
+/// Writes a request.
+pub(in crate::openai) fn encode(
+    request: &Typed,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<EncodedRequest, Error> {
+    match request {
+        Typed::Chat(chat) => encode_chat(chat, target, losses),
+        Typed::Models(_) => Ok(EncodedRequest::new(bytes::Bytes::new())),
+        _ => {
+            let message = "the provider has no endpoint that counts the tokens of a conversation";
+            Err(Error::new(ErrorKind::Unsupported, message))
+        }
+    }
+}
+
+fn encode_chat(
+    chat: &Chat,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<EncodedRequest, Error> {
+    let own = target.source == Some(OPENAI);
+    let model = target.capabilities;
+    let names = Names::of(target.source);
+    let mut context = Context {
+        model,
+        losses,
+        names,
+        tools: ToolNames::under(OPENAI_NAMES),
+        own,
+        foreign: target.source.is_some() && !own,
+    };
+
+    let ordered;
+    let (system, messages) = if own && model.prefill && model.mid_system {
+        // Said in this dialect, so that the order is this dialect's already.
+        (&chat.system[..], &chat.messages[..])
+    } else {
+        let mut profile = Profile::free();
+        profile.prefill = model.prefill;
+        profile.mid_system = if model.mid_system { MidSystem::Keep } else { MidSystem::Wrap };
+        let mut talk = Conversation::of(chat);
+        normalise(&mut talk, &profile, names, context.losses)?;
+        ordered = talk;
+        (&ordered.system[..], &ordered.messages[..])
+    };
+
+    let mut out = Vec::with_capacity(
+        1024 + weight(system) + messages.iter().map(|m| weight(&m.parts)).sum::<usize>(),
+    );
+    let mut object = Object::begin(&mut out);
+    object.text("model", target.model);
+    // Tools first: calls in the history go by the names that these are given.
+    let mut tools = Vec::new();
+    params::tools(&mut tools, chat, &mut context)?;
+    let instruction = instruction(chat, &mut context);
+    write::messages(object.member("messages"), system, messages, instruction, &mut context)?;
+    params::write(&mut object, chat, &tools, &mut context)?;
+    object.end();
+
+    let mut changes = Changes::default();
+    changes.tool_names = context.tools.into_changed();
+    let mut request = EncodedRequest::new(out.into());
+    request.restore = Restore::new(changes);
+    Ok(request)
+}
+
+/// What must be said since the format of the answer cannot be asked for as it is.
+fn instruction(chat: &Chat, context: &mut Context<'_>) -> Option<String> {
+    let field = context.names.name(Field::Output);
+    match &chat.output {
+        OutputFormat::Schema(schema) if !context.model.structured_output => {
+            context.losses.emulate(field, "the model takes no schema: it is told to follow it");
+            Some(format!(
+                "Answer with JSON that follows this JSON Schema:\n{}",
+                schema.schema.get()
+            ))
+        }
+        // The provider refuses to answer in JSON if nobody speaks of it.
+        OutputFormat::Json if !context.own && !speaks_of_json(chat) => {
+            context.losses.emulate(field, "the model is told to answer in JSON");
+            Some("Answer in JSON.".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn speaks_of_json(chat: &Chat) -> bool {
+    let says = |part: &Part| {
+        let text = part.as_text().unwrap_or_default().as_bytes();
+        text.windows(4).any(|word| word.eq_ignore_ascii_case(b"json"))
+    };
+    chat.system.iter().chain(chat.messages.iter().flat_map(|message| &message.parts)).any(says)
+}
+
+/// About how many bytes these take when they are written.
+fn weight(parts: &[Part]) -> usize {
+    use ziggurat_core::{Content, Source};
+    let source = |source: &Source| match source {
+        Source::Base64 { data, .. } => data.len(),
+        Source::Text { text, .. } => text.len(),
+        Source::Url(url) => url.len(),
+        _ => 0,
+    };
+    let one = |part: &Part| match &part.content {
+        Content::Text { text, .. } | Content::Reasoning { text, .. } => text.len(),
+        Content::Image { source: at, .. }
+        | Content::Audio { source: at }
+        | Content::Document { source: at, .. } => source(at),
+        Content::ToolCall { arguments, .. } => arguments.len(),
+        Content::ToolResult { parts, .. } => weight(parts),
+        _ => 0,
+    };
+    parts.iter().map(|part| one(part) + 96).sum()
+}
+
+/// Writes extra members whose name begins with `prefix`, without it; with an empty prefix, those with none of `nested`.
+///
+/// Those of another dialect are lost, unless the caller insists.
+pub(super) fn extras(
+    object: &mut Object<'_>,
+    extras: &Extras,
+    prefix: &str,
+    nested: &[&str],
+    path: impl Fn(&str) -> String,
+    context: &mut Context<'_>,
+) -> Result<(), Error> {
+    let own = extras.dialect.is_none_or(|dialect| dialect == OPENAI);
+    for (name, value) in &extras.members {
+        let Some(short) = name.strip_prefix(prefix) else { continue };
+        if prefix.is_empty() && nested.iter().any(|nested| name.starts_with(nested)) {
+            continue;
+        }
+        if own || context.losses.passes(name) {
+            object.raw(short, value.get());
+        } else {
+            let reason = "the target has no such field";
+            context.losses.drop(Severity::Harmless, path(name), reason)?;
+        }
+    }
+    Ok(())
+}
