@@ -22,7 +22,8 @@ use ziggurat::layers::TimeoutLayer;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let upstream = std::env::var("UPSTREAM")?.parse()?;
-    let app = app(upstream, Duration::from_secs(30));
+    let patience = Duration::from_secs(30);
+    let app = app(upstream, TimeoutLayer::new().first_content(patience).idle(patience));
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
     let stop = async { drop(tokio::signal::ctrl_c().await) };
     serve(listener, app, ServeOptions::default(), stop).await?;
@@ -30,13 +31,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The app, with the layer in front of it.
-fn app(upstream: Authority, patience: Duration) -> Router {
+fn app(upstream: Authority, layer: TimeoutLayer) -> Router {
     let before = before::app(upstream);
     let with_layer = ServiceBuilder::new()
         // Model calls go through the layer; everything else goes to the app, untouched.
         .layer(FrontDoorLayer::new().otherwise(before.clone()))
         // The layer. Others may stand beside it.
-        .layer(TimeoutLayer::new().first_content(patience).idle(patience).attempt(patience * 20))
+        .layer(layer)
         // Calls are sent on to the app as the requests they were: address, headers, body.
         .layer(TranslateLayer::same())
         .service(before);
