@@ -7,6 +7,7 @@ mod decode;
 mod encode;
 mod messages;
 mod params;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -1,5 +1,6 @@
 //! Streams: chunks in server-sent events, ended by `[DONE]`.
 
+mod choice;
 mod decode;
 mod encode;
 mod side;

@@ -9,7 +9,8 @@
 use memchr::{memchr2, memmem};
 use ziggurat_core::{CutOptions, Error, Event, Facts, Frame, Restore};
 
-use super::decode::{Decoder, Flow, Kind};
+use super::choice::Flow;
+use super::decode::{Decoder, Kind};
 use crate::framing::sse::{SideReader, SseEvent, Verdict};
 use crate::openai::error;
 

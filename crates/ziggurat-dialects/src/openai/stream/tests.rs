@@ -772,7 +772,7 @@ fn any_chunk() -> impl Strategy<Value = String> {
         Just("\\\"error\"\n\r ä€😀".to_owned()),
     ];
     let number = 0..3_u16;
-    let delta = (text, number.clone(), 0..16_u8).prop_map(|(text, number, kind)| {
+    let delta = (text, number, 0..16_u8).prop_map(|(text, number, kind)| {
         let text = serde_json::to_string(&text).unwrap();
         match kind {
             0..=3 => format!(r#"{{"content":{text}}}"#),
