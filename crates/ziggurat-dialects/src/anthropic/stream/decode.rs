@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use ziggurat_core::{
-    Error, Event, PartId, PartKind, RawJson, Restore, Start, StopReason, Str, StreamDecoder,
-    ToolCallKind,
+    Error, Event, PartId, PartKind, RawJson, Restore, Start, Str, StreamDecoder, ToolCallKind,
 };
 
 use crate::anthropic::reply::free_text;
@@ -106,7 +105,7 @@ impl Decoder {
     }
 
     /// Whether all that matters has come, even if the last event has not.
-    pub(super) fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.progress >= Progress::Stopped
     }
 
@@ -475,7 +474,6 @@ impl Decoder {
         self.close_all(events);
         self.progress = Progress::Stopped;
         let stop = stop::decode(&reason, sequence, details, self.calls);
-        debug_assert_ne!(stop.reason, StopReason::Error);
         events.push(Event::Stop { choice: 0, stop: Box::new(stop) });
         Ok(())
     }

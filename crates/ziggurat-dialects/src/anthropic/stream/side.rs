@@ -4,10 +4,9 @@
 //! decoded. So the facts are the decoder's own, and the common event costs a few comparisons.
 
 use memchr::memchr2;
-use ziggurat_core::{Error, Event, Facts, Frame, Restore};
+use ziggurat_core::{Error, Event, Facts, Frame, Restore, StreamDecoder};
 
 use super::decode::{Decoder, Delta};
-use crate::anthropic::error;
 use crate::framing::sse::{SideReader, SseEvent, Verdict};
 
 /// Reads facts from events.
@@ -60,10 +59,14 @@ impl SideReader for Side {
         if self.decoder.has_ended() {
             return Ok(());
         }
-        if !self.decoder.is_complete() {
-            return Err(error::truncated());
+        // What is still open is closed, and told with it.
+        self.decoder.finish(&mut self.scratch);
+        for event in self.scratch.drain(..) {
+            if let Event::Error(error) = event {
+                return Err(error);
+            }
+            frame.learn(&event);
         }
-        frame.mark(Facts::TERMINATOR);
         Ok(())
     }
 }

@@ -1,5 +1,8 @@
 //! Whole answers.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use ziggurat_core::{
