@@ -203,7 +203,9 @@ mod tests {
 
     #[test]
     fn audio_has_two_names() {
-        for (format, media_type) in [("mp3", "audio/mpeg"), ("wav", "audio/wav"), ("flac", "audio/flac")] {
+        for (format, media_type) in
+            [("mp3", "audio/mpeg"), ("wav", "audio/wav"), ("flac", "audio/flac")]
+        {
             assert_eq!(audio_type(format), media_type);
             assert_eq!(audio_format(media_type), format);
         }

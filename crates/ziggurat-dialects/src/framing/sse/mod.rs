@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memchr2};
-use ziggurat_core::{CutOptions, Cutter, Error, ErrorKind, Facts, Frame};
+use ziggurat_core::{CutOptions, Cutter, Error, ErrorKind, Facts, Frame, Origin};
 
 /// Reads facts from events while a stream is cut. There is one for each dialect that streams server-sent events.
 pub trait SideReader: Send {
@@ -191,7 +191,7 @@ impl<R: SideReader> Cutter for SseCutter<R> {
                 self.ended = true;
                 let max = self.max_event;
                 let message = format!("an event of the stream is larger than {max} bytes");
-                return Err(Error::new(ErrorKind::BadUpstream, message));
+                return Err(broken(message));
             }
             if self.input.is_empty() {
                 return Ok(None);
@@ -222,7 +222,7 @@ impl<R: SideReader> Cutter for SseCutter<R> {
                 Verdict::Withhold => {}
                 Verdict::Malformed => {
                     let message = "the stream ended in the middle of an event";
-                    return Err(Error::new(ErrorKind::BadUpstream, message));
+                    return Err(broken(message));
                 }
             }
         }
@@ -230,6 +230,11 @@ impl<R: SideReader> Cutter for SseCutter<R> {
         let empty = frame.bytes().is_empty() && frame.facts().is_empty();
         Ok((!empty).then_some(frame))
     }
+}
+
+/// The provider's stream cannot be read on.
+fn broken(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::BadUpstream, message).with_origin(Origin::Provider)
 }
 
 /// Where in an event the bytes seen so far end. Nothing is looked at twice, however the bytes are chopped.

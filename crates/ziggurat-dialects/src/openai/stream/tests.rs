@@ -418,6 +418,53 @@ fn events_that_are_none_of_ours_are_skipped() {
 }
 
 #[test]
+fn empty_pieces_of_calls_and_choices_after_them_are_nothing() {
+    let empty = stream(&[
+        chunk(r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#),
+        chunk(r#"{"tool_calls":[{}]}"#),
+        chunk(r#"{"tool_calls":[]}"#),
+        chunk(r#"{"content":"","tool_calls":[{"index":0,"function":{"arguments":""}}]}"#),
+        finish("tool_calls"),
+        chunk(r#"{"content":""}"#),
+        DONE.to_owned(),
+    ]);
+    assert_eq!(
+        decode(&empty)[1..],
+        ["0.0 call a f", "0.0 += {}", "0.0 end", "0 stop ToolCalls", "end"]
+    );
+}
+
+#[test]
+fn a_stream_may_be_cut_at_any_byte() {
+    let body = stream(&[
+        chunk(ROLE),
+        chunk(r#"{"content":"ä€😀\u00e4"}"#),
+        chunk(r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#),
+        finish("tool_calls"),
+        USAGE.to_owned(),
+        DONE.to_owned(),
+    ]);
+    for body in [body.clone(), body.replace('\n', "\r\n"), body.replace("data: ", "data:")] {
+        let whole = decode(&body);
+        for at in 0..body.len() {
+            let (first, second) = body.as_bytes().split_at(at);
+            let mut cutter = OPENAI.cutter(&CutOptions::default());
+            let mut decoder = OPENAI.decoder(&Restore::default());
+            let mut events = Vec::new();
+            for piece in [first, second] {
+                cutter.push(Bytes::copy_from_slice(piece));
+                while let Some(frame) = cutter.next_frame().unwrap() {
+                    decoder.decode(frame.bytes(), &mut events).unwrap();
+                }
+            }
+            assert!(cutter.finish().unwrap().is_none());
+            decoder.finish(&mut events);
+            assert_eq!(events.iter().map(sketch).collect::<Vec<_>>(), whole, "cut at {at}");
+        }
+    }
+}
+
+#[test]
 fn text_without_escapes_shares_the_frames_buffer() {
     let bytes = Bytes::from(chunk(r#"{"content":"plain"}"#));
     let mut events = Vec::new();
