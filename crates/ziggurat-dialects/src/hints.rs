@@ -84,7 +84,7 @@ impl fmt::Display for InPath<'_> {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => write!(f, "{}", char::from(byte))?,
                 b'-' | b'_' | b'.' | b'~' | b'/' | b':' | b'@' => {
-                    write!(f, "{}", char::from(byte))?
+                    write!(f, "{}", char::from(byte))?;
                 }
                 _ => write!(f, "%{byte:02X}")?,
             }

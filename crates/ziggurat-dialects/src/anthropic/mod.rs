@@ -110,7 +110,7 @@ impl Codec for Anthropic {
             token if token.starts_with("sk-ant-oat") => {
                 (header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")))
             }
-            key => (API_KEY, HeaderValue::from_str(key).map_err(Into::into)),
+            key => (API_KEY, HeaderValue::from_str(key)),
         };
         let mut value = value.map_err(invalid)?;
         value.set_sensitive(true);

@@ -14,7 +14,7 @@ pub fn drop_empty(system: &mut Vec<Part>, messages: &mut Vec<Message>, blank: bo
 }
 
 /// Trims the end of a final assistant text: a model does not continue from a space.
-pub fn trim_last(messages: &mut Vec<Message>) {
+pub fn trim_last(messages: &mut [Message]) {
     let Some(last) = messages.last_mut().filter(|message| message.role == Role::Assistant) else {
         return;
     };

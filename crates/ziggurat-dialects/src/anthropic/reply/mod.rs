@@ -155,27 +155,24 @@ fn is_call(part: &Part) -> bool {
 
 /// Reads what matters to a gateway from a whole answer.
 pub(super) fn glance(operation: Operation, body: &Bytes) -> Glance {
+    look(operation, body).unwrap_or_else(|error| {
+        let mut glance = Glance::default();
+        glance.error = Some(error);
+        glance
+    })
+}
+
+fn look(operation: Operation, body: &Bytes) -> Result<Glance, Error> {
+    let text = text_of(body)?;
+    let fields = object_of(&text)?;
     let mut glance = Glance::default();
-    let read = || -> Result<(Option<ziggurat_core::Usage>, Option<Str>, Option<Error>), Error> {
-        let text = text_of(body)?;
-        let fields = object_of(&text)?;
-        let error = reported(&fields, &text, body);
-        let model = fields.get("model").and_then(|raw| json::shared_text(raw, &text));
-        let usage = fields.get("usage").and_then(Counts::read).map(|counts| counts.usage());
-        if error.is_none() && operation == Operation::Chat && fields.get("content").is_none() {
-            return Err(error::malformed("it holds no `content`"));
-        }
-        Ok((usage, model, error))
-    };
-    match read() {
-        Ok((usage, model, error)) => {
-            glance.usage = usage;
-            glance.model = model;
-            glance.error = error;
-        }
-        Err(error) => glance.error = Some(error),
+    glance.error = reported(&fields, &text, body);
+    glance.model = fields.get("model").and_then(|raw| json::shared_text(raw, &text));
+    glance.usage = fields.get("usage").and_then(Counts::read).map(|counts| counts.usage());
+    if glance.error.is_none() && operation == Operation::Chat && fields.get("content").is_none() {
+        return Err(error::malformed("it holds no `content`"));
     }
-    glance
+    Ok(glance)
 }
 
 // === writing ===

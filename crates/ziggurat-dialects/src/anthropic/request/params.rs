@@ -77,13 +77,10 @@ impl Params {
                 losses.drop(Severity::Harmless, name(Field::TopK), reason)?;
             }
         }
-        if self.temperature.is_some() && !caps.temperature_with_top_p {
-            if let Some(given) = self.top_p.take()
-                && !is_one(given)
-            {
-                let reason = "the model does not take it beside `temperature`";
-                losses.drop(Severity::Harmless, name(Field::TopP), reason)?;
-            }
+        let alone = self.temperature.is_some() && !caps.temperature_with_top_p;
+        if alone && self.top_p.take().is_some_and(|given| !is_one(given)) {
+            let reason = "the model does not take it beside `temperature`";
+            losses.drop(Severity::Harmless, name(Field::TopP), reason)?;
         }
         Ok(())
     }

@@ -605,7 +605,7 @@ fn facts(frames: &[Frame]) -> (Facts, u64, Option<Usage>) {
     let mut facts = Facts::NONE;
     let mut contents = 0;
     for frame in frames {
-        facts = facts | frame.facts();
+        facts |= frame.facts();
         contents += u64::from(frame.contents());
         if let Some(later) = frame.usage() {
             usage.get_or_insert_default().update(later);
@@ -617,7 +617,7 @@ fn facts(frames: &[Frame]) -> (Facts, u64, Option<Usage>) {
 #[test]
 fn frames_know_what_is_in_them() {
     let bytes = sse(&golden());
-    let frames = cut(&[bytes.clone()]).unwrap();
+    let frames = cut(std::slice::from_ref(&bytes)).unwrap();
     let (facts, contents, usage) = facts(&frames);
     assert!(
         facts.has(
@@ -643,7 +643,7 @@ fn a_stream_that_breaks_off_has_no_terminator() {
 fn an_error_event_is_a_fact() {
     let bytes =
         sse(&[json!({"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}})]);
-    let frames = cut(&[bytes.clone()]).unwrap();
+    let frames = cut(std::slice::from_ref(&bytes)).unwrap();
     let error = frames[0].error().unwrap();
     assert_eq!(error.kind(), ErrorKind::RateLimit);
     assert_eq!(error.said().unwrap().error_type.as_deref(), Some("rate_limit_error"));
@@ -777,7 +777,7 @@ proptest! {
         stream in any_stream(),
         cuts in vec(any::<usize>(), 0..8),
     ) {
-        let whole = all_events(&[stream.clone()]);
+        let whole = all_events(std::slice::from_ref(&stream));
         if let Ok(frames) = cut(&chopped(&stream, &cuts)) {
             let frames: Vec<Bytes> = frames.into_iter().map(Frame::into_bytes).collect();
             prop_assert_eq!(all_events(&frames), whole);
@@ -816,7 +816,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..80), text in "[a-z:{}\" \n]{0,60}") {
         for bytes in [Bytes::from(bytes), Bytes::from(text)] {
-            drop(cut(&[bytes.clone()]));
+            drop(cut(std::slice::from_ref(&bytes)));
             drop(Decoder::new(&Restore::default()).decode(&bytes, &mut Vec::new()));
         }
     }
