@@ -1,4 +1,6 @@
 //! One conversation, one answer and one stream, from dialect to dialect.
+// Helpers outside of test functions: they fail a test by panicking, too.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use bytes::Bytes;
 use serde_json::{Value, json};
