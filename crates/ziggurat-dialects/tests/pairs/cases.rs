@@ -1,0 +1,1 @@
+//! Bugs that gateways are known for.

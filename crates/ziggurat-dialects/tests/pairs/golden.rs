@@ -1,0 +1,155 @@
+//! The files under `tests/golden/`.
+//!
+//! A file is what it is about in lines that begin with `#`, settings (`capabilities: {…}`, `policy: allow`, `restore: {…}`), then
+//! `--- in` and `--- out`. Its folder says what goes in, and from which dialect to which: `requests/openai-to-anthropic/`.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use ziggurat_core::{Error, LossPolicy, Operation};
+use ziggurat_testkit::golden;
+
+use crate::harness::{Out, Setting, dialect};
+
+#[test]
+fn requests_come_out_as_approved() {
+    for_each("requests", |setting, text| match setting.request(Operation::Chat, text) {
+        Ok(out) => whole(&out),
+        Err(error) => refused(setting, &error),
+    });
+}
+
+#[test]
+fn answers_come_out_as_approved() {
+    for_each("replies", |setting, text| match setting.reply(Operation::Chat, text) {
+        Ok(out) => whole(&out),
+        Err(error) => refused(setting, &error),
+    });
+}
+
+#[test]
+fn streams_come_out_as_approved_however_they_come_in() {
+    for_each("streams", |setting, text| {
+        let out = setting.stream(text.as_bytes(), usize::MAX);
+        for piece in [1, 7, 64] {
+            assert_eq!(setting.stream(text.as_bytes(), piece), out, "in pieces of {piece}");
+        }
+        out
+    });
+}
+
+/// Runs every file of a kind.
+fn for_each(kind: &str, run: impl Fn(&Setting, &str) -> String) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(kind);
+    let mut files = 0;
+    for folder in fs::read_dir(root).unwrap() {
+        let folder = folder.unwrap().path();
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let (from, to) = name.split_once("-to-").unwrap();
+        // A request goes from the caller to the provider, everything else the other way.
+        let setting = match kind {
+            "requests" => Setting::new(dialect(from), dialect(to)),
+            _ => Setting::new(dialect(to), dialect(from)),
+        };
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            one(&path, setting.clone(), &run);
+            files += 1;
+        }
+    }
+    assert!(files > 0, "there are no {kind}");
+}
+
+fn one(path: &Path, mut setting: Setting, run: impl Fn(&Setting, &str) -> String) {
+    let text = fs::read_to_string(path).unwrap();
+    let (head, rest) = text.split_once("--- in\n").unwrap_or_else(|| panic!("{}", path.display()));
+    let given = rest.split("\n--- out\n").next().unwrap().trim_end_matches('\n');
+    for line in head.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let (name, value) = line.split_once(": ").unwrap();
+        let json = || -> Value { serde_json::from_str(value).unwrap() };
+        match name {
+            "capabilities" => setting = setting.capabilities(&json()),
+            "restore" => setting = setting.restoring(&json()),
+            "show_reasoning" => setting.show_reasoning = json() == true,
+            "policy" => {
+                setting.policy = match value {
+                    "refuse" => LossPolicy::Refuse,
+                    "allow" => LossPolicy::Allow,
+                    other => panic!("there is no policy `{other}`"),
+                };
+            }
+            other => panic!("there is no setting `{other}`"),
+        }
+    }
+    // An event ends in a blank line, which stands before the next heading in the file.
+    let stream = format!("{given}\n\n");
+    let input = if given.starts_with('{') { given } else { &stream };
+    let out = run(&setting, input);
+    let approved = format!("{head}--- in\n{given}\n\n--- out\n{}\n", out.trim_end_matches('\n'));
+    golden::check(path, &approved);
+}
+
+fn whole(out: &Out) -> String {
+    let mut text = pretty(std::str::from_utf8(&out.body).unwrap());
+    if !out.losses.is_empty() {
+        text.push_str("\n\n--- losses\n");
+        text.push_str(&out.losses.join("\n"));
+    }
+    text
+}
+
+fn refused(setting: &Setting, error: &Error) -> String {
+    let (status, body) = setting.caller.encode_error(error, None);
+    format!("{}\n{}", status.as_u16(), pretty(std::str::from_utf8(&body).unwrap()))
+}
+
+/// JSON with line breaks. Key order and numbers stay as they are.
+fn pretty(json: &str) -> String {
+    serde_json::from_str::<&RawValue>(json).unwrap();
+    let mut out = String::new();
+    let (mut depth, mut in_string, mut escaped) = (0, false, false);
+    let break_line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&" ".repeat(depth));
+    };
+    let mut chars = json.chars().peekable();
+    while let Some(c) = chars.next() {
+        if in_string {
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            out.push(c);
+            continue;
+        }
+        match c {
+            '{' | '[' => {
+                out.push(c);
+                let close = if c == '{' { '}' } else { ']' };
+                if chars.peek() == Some(&close) {
+                    out.extend(chars.next());
+                } else {
+                    depth += 1;
+                    break_line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth -= 1;
+                break_line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                break_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            ' ' | '\n' | '\t' | '\r' => {}
+            '"' => {
+                in_string = true;
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}

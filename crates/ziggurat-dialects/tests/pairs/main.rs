@@ -1,0 +1,8 @@
+//! Every pair of dialects, both ways, whole and streamed.
+//!
+//! `golden.rs` runs the files under `tests/golden/`: what goes in is written by hand, what comes out is compared (with `BLESS=1`
+//! it is written anew, and the diff is the review). `cases.rs` holds bugs that gateways are known for, each under its own name.
+
+mod cases;
+mod golden;
+mod harness;
