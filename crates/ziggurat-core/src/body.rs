@@ -14,22 +14,14 @@ use crate::BoxError;
 pub type Segments = SmallVec<[Bytes; 4]>;
 
 /// The body of a request or an answer: nothing, some slices, or a stream.
-///
-/// ```
-/// use bytes::Bytes;
-/// use http_body::Body as _;
-/// use ziggurat_core::{Body, Segments};
-///
-/// let segments: Segments = [&b"{\"n\":"[..], b"1}"].map(Bytes::from_static).into_iter().collect();
-/// let body = Body::segments(segments);
-/// assert_eq!(body.size_hint().exact(), Some(7));
-/// assert_eq!(body.as_bytes().unwrap(), r#"{"n":1}"#);
-/// ```
 pub struct Body(Kind);
 
+// Small, since bodies wait in queues: those of HTTP clients set room for dozens of requests aside, for each connection.
 enum Kind {
+    Empty,
+    One(Bytes),
     /// In reverse order: the next slice is the last.
-    Segments(Segments),
+    Many(Box<Segments>),
     Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
 }
 
@@ -37,7 +29,7 @@ impl Body {
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
-        Self(Kind::Segments(Segments::new()))
+        Self(Kind::Empty)
     }
 
     /// Slices, in order.
@@ -45,7 +37,10 @@ impl Body {
     pub fn segments(mut segments: Segments) -> Self {
         segments.retain(|segment| !segment.is_empty());
         segments.reverse();
-        Self(Kind::Segments(segments))
+        match segments.len() {
+            0 | 1 => Self(segments.pop().map_or(Kind::Empty, Kind::One)),
+            _ => Self(Kind::Many(Box::new(segments))),
+        }
     }
 
     /// Any other body.
@@ -60,19 +55,36 @@ impl Body {
     #[must_use]
     pub fn as_bytes(&self) -> Option<Bytes> {
         match &self.0 {
-            Kind::Segments(segments) => Some(match segments.as_slice() {
-                [] => Bytes::new(),
-                [one] => one.clone(),
-                many => many.iter().rev().flatten().copied().collect(),
-            }),
+            Kind::Empty => Some(Bytes::new()),
+            Kind::One(bytes) => Some(bytes.clone()),
+            Kind::Many(segments) => Some(segments.iter().rev().flatten().copied().collect()),
             Kind::Stream(_) => None,
+        }
+    }
+
+    /// The next slice; for a stream there is none.
+    fn next(&mut self) -> Option<Bytes> {
+        match std::mem::replace(&mut self.0, Kind::Empty) {
+            Kind::Empty => None,
+            Kind::One(bytes) => Some(bytes),
+            Kind::Many(mut segments) => {
+                let next = segments.pop();
+                if !segments.is_empty() {
+                    self.0 = Kind::Many(segments);
+                }
+                next
+            }
+            stream @ Kind::Stream(_) => {
+                self.0 = stream;
+                None
+            }
         }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self::segments(SmallVec::from_iter([bytes]))
+        Self(if bytes.is_empty() { Kind::Empty } else { Kind::One(bytes) })
     }
 }
 
@@ -98,21 +110,24 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<HttpFrame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Segments(segments) => Poll::Ready(segments.pop().map(|s| Ok(HttpFrame::data(s)))),
             Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
+            _ => Poll::Ready(self.next().map(|slice| Ok(HttpFrame::data(slice)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Segments(segments) => segments.is_empty(),
+            Kind::Empty => true,
+            Kind::One(_) | Kind::Many(_) => false,
             Kind::Stream(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Segments(segments) => {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::One(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Many(segments) => {
                 SizeHint::with_exact(segments.iter().map(|s| s.len() as u64).sum())
             }
             Kind::Stream(stream) => stream.size_hint(),
@@ -144,5 +159,32 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_small_enough_to_wait_in_queues() {
+        assert!(size_of::<Body>() <= 40, "{}", size_of::<Body>());
+    }
+
+    #[test]
+    fn slices_come_in_order_and_empty_ones_not_at_all() {
+        let slices = ["a", "", "bc", "d"].map(|slice| Bytes::from_static(slice.as_bytes()));
+        let mut body = Body::segments(slices.into_iter().collect());
+        assert_eq!(body.as_bytes().unwrap(), "abcd");
+        assert_eq!(body.size_hint().exact(), Some(4));
+        let mut read = Vec::new();
+        while let Some(slice) = body.next() {
+            assert!(!slice.is_empty());
+            read.push(slice);
+        }
+        assert_eq!(read, ["a", "bc", "d"]);
+        assert!(body.is_end_stream());
+        assert!(Body::segments(Segments::new()).is_end_stream());
+        assert!(Body::from(Bytes::new()).is_end_stream());
     }
 }

@@ -14,8 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Level, enabled, event};
 use ziggurat_core::{
-    Call, CallHead, CallService, Caller, End, Error, Operation, Origin, Outcome, Reply, Settle,
-    Str, Ticket,
+    Call, CallService, Caller, End, Error, Operation, Origin, Outcome, Reply, Settle, Str, Ticket,
 };
 
 use crate::logs::CALL;
@@ -32,7 +31,10 @@ pub struct Observe<S> {
 
 /// What is known of a call before it begins.
 struct Line {
-    head: Arc<CallHead>,
+    // Not the head: its headers are slices of the connection's buffer, which would live as long as the answer.
+    id: Str,
+    request_id: Str,
+    dialect: Option<&'static str>,
     caller: Caller,
     model: Str,
     operation: Operation,
@@ -80,7 +82,9 @@ impl<S: CallService> Service<Call> for Observe<S> {
 impl Line {
     fn of(call: &Call) -> Self {
         Self {
-            head: Arc::clone(call.head()),
+            id: call.id().clone(),
+            request_id: call.head().request_id.clone(),
+            dialect: call.dialect().map(|dialect| dialect.name()),
             caller: call.caller().clone(),
             model: call.model().clone(),
             operation: call.operation(),
@@ -117,7 +121,7 @@ impl Line {
                     status = error.map(|error| error.status().as_u16()),
                     model = Some(self.model.as_str()).filter(|model| !model.is_empty()),
                     deployment = deployment(outcome, error),
-                    dialect = self.head.dialect.map(|dialect| dialect.name()),
+                    dialect = self.dialect,
                     operation = self.operation.name(),
                     stream = self.streamed,
                     input_tokens = usage.map(|usage| usage.total_input()),
@@ -129,8 +133,8 @@ impl Line {
                     attempts = outcome.attempts.len().max(1),
                     losses = outcome.losses.len(),
                     caller = self.caller.key(),
-                    call_id = self.head.id.as_str(),
-                    request_id = self.head.request_id.as_str(),
+                    call_id = self.id.as_str(),
+                    request_id = self.request_id.as_str(),
                     error = error.map(|error| error.kind().name()),
                     origin = error.map(|error| origin(error.origin())),
                     provider_status = error

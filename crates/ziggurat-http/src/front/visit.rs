@@ -18,9 +18,6 @@ use super::read::ReadBody;
 use super::respond;
 use super::routes::Route;
 
-/// Up to this size, in bytes, a body may stay for as long as the answer lasts.
-const SHARED: usize = 4 << 10;
-
 /// What is known of a request from its path on.
 #[derive(Clone)]
 pub(super) struct Visit {
@@ -64,7 +61,6 @@ impl Visit {
             let payload = Payload::typed(Typed::Models(model.clone()));
             return Ok(Call::new(Arc::clone(head), model.unwrap_or_default(), false, payload));
         }
-        let large = bytes.len() > SHARED;
         let payload = Payload::wire(dialect, operation, bytes)?;
         let stream = match payload.member("stream").as_deref() {
             None | Some("null" | "false") => false,
@@ -80,8 +76,8 @@ impl Visit {
                 return Err(Error::invalid("`model` is missing").with_param("model"));
             }
         };
-        // The name lives as long as the answer. As a slice it would keep all of a large body with it.
-        let model = if large { Str::from(model.as_str()) } else { model };
+        // The name lives as long as the answer. As a slice it would keep the body for all of a stream.
+        let model = if stream { Str::from(model.as_str()) } else { model };
         Ok(Call::new(Arc::clone(head), model, stream && operation == Operation::Chat, payload))
     }
 

@@ -10,26 +10,21 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Starts every HTTP/2 connection (RFC 9113, section 3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2";
-
 pub(super) struct HeadGuard {
     stream: TcpStream,
     max_head: usize,
     /// Something was read that nothing was written in answer to.
     unanswered: bool,
-    started: bool,
-    http2: bool,
 }
 
 impl HeadGuard {
     pub(super) fn new(stream: TcpStream, max_head: usize) -> Self {
-        Self { stream, max_head, unanswered: false, started: false, http2: false }
+        Self { stream, max_head, unanswered: false }
     }
 
     /// Says in words what hyper is about to say without; whether it could be said.
     fn put_into_words(&mut self, head: &[u8]) -> bool {
-        if self.http2 || !contains(head, b"\r\ncontent-length: 0\r\n") {
+        if !contains(head, b"\r\ncontent-length: 0\r\n") {
             return false;
         }
         // Our own refusals always have a body.
@@ -51,7 +46,7 @@ impl HeadGuard {
 
 impl Drop for HeadGuard {
     fn drop(&mut self) {
-        if self.unanswered && !self.http2 {
+        if self.unanswered {
             let words = refusal(
                 "408 Request Timeout",
                 "the request did not come to its end in time",
@@ -86,13 +81,7 @@ impl AsyncRead for HeadGuard {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let read = &buffer.filled()[before..];
-        if !read.is_empty() {
-            if !self.started {
-                self.started = true;
-                let length = read.len().min(HTTP2_PREFACE.len());
-                self.http2 = read[..length] == HTTP2_PREFACE[..length];
-            }
+        if buffer.filled().len() > before {
             self.unanswered = true;
         }
         polled

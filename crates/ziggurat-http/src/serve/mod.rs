@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -21,6 +21,9 @@ use ziggurat_core::BoxError;
 mod head;
 
 use head::HeadGuard;
+
+/// Starts every HTTP/2 connection (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8; 12] = b"PRI * HTTP/2";
 
 /// Bounds of a server.
 #[derive(Clone, Debug)]
@@ -74,6 +77,8 @@ where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
+    let stopping = CancellationToken::new();
+    let options = std::sync::Arc::new(options);
     let slots = std::sync::Arc::new(tokio::sync::Semaphore::new(options.max_connections));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -99,29 +104,35 @@ where
         if stream.set_nodelay(true).is_err() {
             continue;
         }
-        let io = TokioIo::new(HeadGuard::new(stream, options.max_header_bytes));
         let service = Handle(service.clone());
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .max_buf_size(options.max_header_bytes.max(8192))
-            .max_headers(options.max_headers)
-            .header_read_timeout(options.header_timeout)
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX))
-            .keep_alive_interval(Duration::from_secs(30))
-            .adaptive_window(true);
-        let connection = builder.serve_connection(io, service).into_owned();
-        let connection = graceful.watch(connection);
+        let (options, watcher) = (options.clone(), graceful.watcher());
+        let stopping = stopping.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let began = tokio::time::timeout(options.header_timeout, speaks_http2(&stream));
+            let http2 = tokio::select! {
+                // Who has said nothing is not waited for.
+                () = stopping.cancelled() => return,
+                began = began => match began {
+                    Ok(Ok(http2)) => http2,
+                    Ok(Err(_)) | Err(_) => return,
+                },
+            };
+            let ended = if http2 {
+                let connection =
+                    over_http2(&options).serve_connection(TokioIo::new(stream), service);
+                watcher.watch(connection).await
+            } else {
+                let guarded = TokioIo::new(HeadGuard::new(stream, options.max_header_bytes));
+                let connection = over_http1(&options).serve_connection(guarded, service);
+                watcher.watch(connection).await
+            };
+            if let Err(error) = ended {
                 tracing::debug!(error = %error, "a connection ended early");
             }
             drop(slot);
         });
     }
+    stopping.cancel();
     drop(listener);
     let finished = graceful.shutdown();
     let mut finished = std::pin::pin!(finished);
@@ -131,6 +142,43 @@ where
         drop(tokio::time::timeout(Duration::from_secs(2), finished).await);
     }
     Ok(())
+}
+
+fn over_http1(options: &ServeOptions) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .max_buf_size(options.max_header_bytes.max(8192))
+        .max_headers(options.max_headers)
+        .header_read_timeout(options.header_timeout);
+    builder
+}
+
+fn over_http2(options: &ServeOptions) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_secs(30))
+        .adaptive_window(true);
+    builder
+}
+
+/// Whether a connection begins as HTTP/2 does. What it says is looked at and left in the socket: reading it here would cost a
+/// second buffer for as long as the connection lasts.
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut start = [0; HTTP2_PREFACE.len()];
+    loop {
+        let seen = stream.peek(&mut start).await?;
+        if seen == 0 || start[..seen] != HTTP2_PREFACE[..seen] {
+            return Ok(false);
+        }
+        if seen == start.len() {
+            return Ok(true);
+        }
+        // A few bytes of the preface alone: the rest is on its way.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 fn is_one_connections_matter(error: &io::Error) -> bool {
