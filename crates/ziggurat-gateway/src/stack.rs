@@ -43,6 +43,8 @@ pub(crate) enum Target {
 /// A provider, with what stands around it.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
+    /// The deployment's name.
+    pub(crate) id: Str,
     /// For calls that are answered in one piece.
     pub(crate) whole: Stack,
     /// For calls that are answered in pieces: their clocks differ.

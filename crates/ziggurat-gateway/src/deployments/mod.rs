@@ -179,6 +179,7 @@ impl Maker {
             stack::provider(Arc::clone(&deployment), &timeouts, self.shared.transport.clone())
         };
         Ok(Target::Provider(Box::new(Upstream {
+            id: deployment.id.clone(),
             whole: stack(false),
             streamed: stack(true),
             counts: deployment.dialect == ANTHROPIC,

@@ -16,13 +16,13 @@ mod table;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use tower_service::Service;
-use ziggurat_core::{Answer, Call, Error, ErrorKind, Operation, Reply, Typed};
+use ziggurat_core::{Answer, Call, Error, ErrorKind, Operation, Reply, Str, Typed};
 
 pub use table::{Listed, Table};
 
@@ -65,7 +65,8 @@ impl Switch {
             }
             Target::Provider(upstream) => {
                 let stack = if call.is_streamed() { &upstream.streamed } else { &upstream.whole };
-                SwitchFuture { state: State::Asked { future: Oneshot::new(stack.clone(), call) } }
+                let future = Oneshot::new(stack.clone(), call);
+                SwitchFuture { state: State::Asked { future, deployment: upstream.id.clone() } }
             }
         })
     }
@@ -156,6 +157,7 @@ pin_project! {
         Asked {
             #[pin]
             future: Oneshot<Stack, Call>,
+            deployment: Str,
         },
     }
 }
@@ -178,7 +180,14 @@ impl Future for SwitchFuture {
             StateProjection::Done { reply } => {
                 Poll::Ready(reply.take().map_or_else(|| Err(Error::closed()), |reply| *reply))
             }
-            StateProjection::Asked { future } => future.poll(cx),
+            StateProjection::Asked { future, deployment } => {
+                let reply = ready!(future.poll(cx));
+                // A time that ran out does not know whose it was.
+                Poll::Ready(reply.map_err(|error| match error.deployment() {
+                    None => error.with_deployment(deployment.clone()),
+                    Some(_) => error,
+                }))
+            }
         }
     }
 }

@@ -1,0 +1,12 @@
+//! The gateway over real sockets, with a fake provider of each kind behind it.
+
+mod binary;
+mod calls;
+mod client;
+mod departures;
+mod keys;
+mod limits;
+mod requests;
+mod shutdown;
+mod upstreams;
+mod world;
