@@ -3,6 +3,8 @@
 //! `golden.rs` runs the files under `tests/golden/`: what goes in is written by hand, what comes out is compared (with `BLESS=1`
 //! it is written anew, and the diff is the review). `cases.rs` holds bugs that gateways are known for, each under its own name.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers fail a test by panicking, too.
+
 mod cases;
 mod golden;
 mod harness;

@@ -6,8 +6,9 @@ use ziggurat_core::{
 };
 
 use super::Scene;
+use crate::Names;
 use crate::fields::Field;
-use crate::json::{Array, Object};
+use crate::json::{self, Array, Object};
 use crate::schema;
 use crate::tools::{ANTHROPIC_NAMES, ToolNames};
 
@@ -143,7 +144,8 @@ impl<'a> Tools<'a> {
                 if let Some(format) = format {
                     // A grammar cannot be enforced, but it can be told.
                     let text = sent.description.as_deref().unwrap_or_default();
-                    let told = format!("{text}\nThe input must have this format: {}", format.get());
+                    let format = json::compact(format.get(), &Str::new());
+                    let told = format!("{text}\nThe input must have this format: {format}");
                     sent.description = Some(told.trim_start().to_owned().into());
                 }
                 sent.schema = RawJson::parse(Str::from_static(FREE_TEXT)).unwrap_or(RawJson::NULL);
@@ -198,7 +200,14 @@ impl<'a> Tools<'a> {
             converted.changes.extend(rooted.changes);
             Ok(converted)
         });
-        let path = scene.names.member(at, "parameters");
+        let path = scene.names.member(
+            at,
+            match scene.names {
+                Names::OpenAi => "function.parameters",
+                Names::Anthropic => "input_schema",
+                _ => "parameters",
+            },
+        );
         match converted {
             Ok(converted) => {
                 for change in converted.changes {
