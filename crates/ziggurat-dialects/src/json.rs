@@ -90,6 +90,9 @@ pub(crate) fn shared_text(raw: &str, body: &Str) -> Option<Str> {
     serde_json::from_str::<String>(raw).ok().map(Str::from)
 }
 
+/// How many members an object may have that is looked at one by one.
+const MAX_MEMBERS: usize = 10_000;
+
 /// The members of a nested object. Those that are taken are understood, the rest becomes extras.
 ///
 /// Of two members with one name the last counts, as it does for most parsers.
@@ -116,10 +119,13 @@ impl<'a> Fields<'a> {
     /// Takes a member out. `null` counts as absent.
     pub(crate) fn take(&mut self, name: &str) -> Option<&'a str> {
         let mut found = None;
-        while let Some(index) = self.0.iter().rposition(|(key, _)| key.get() == name) {
-            let (_, value) = self.0.remove(index);
-            found = found.or(Some(value.get()));
-        }
+        self.0.retain(|(key, value)| {
+            let other = key.get() != name;
+            if !other {
+                found = Some(value.get());
+            }
+            other
+        });
         found.filter(|value| *value != "null")
     }
 
@@ -204,6 +210,9 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Fields::default();
                 while let Some(member) = map.next_entry()? {
+                    if fields.0.len() == MAX_MEMBERS {
+                        return Err(serde::de::Error::custom("too many members"));
+                    }
                     fields.0.push(member);
                 }
                 Ok(fields)
@@ -419,6 +428,12 @@ mod tests {
         fields.leave(&mut extras, &body);
         assert_eq!(extras.members.len(), 1);
         assert_eq!(extras.get("c").unwrap().get(), r#"{"d":[1.50]}"#);
+    }
+
+    #[test]
+    fn an_object_without_end_is_refused() {
+        let members: String = (0..=MAX_MEMBERS).map(|n| format!("\"{n}\":0,")).collect();
+        assert!(serde_json::from_str::<Fields<'_>>(&format!("{{{members}\"x\":0}}")).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! order in which a schema names them. Size is bounded, as references can make a small schema large.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::value::RawValue;
@@ -16,6 +16,8 @@ use crate::json::{Array, Fields, Object, raw_json, string};
 const MAX_DEPTH: usize = 64;
 /// How many values a schema may hold, after references to itself are written out.
 const MAX_NODES: usize = 10_000;
+/// How many different references a schema may hold.
+const MAX_REFERENCES: usize = 200;
 /// How often a schema that contains itself is written out.
 const UNROLL: usize = 3;
 
@@ -49,7 +51,7 @@ impl fmt::Display for Unconvertible {
 /// bounds, no recursion. Bounds are told in descriptions instead.
 pub(crate) fn strict_subset(schema: &RawJson) -> Result<Converted, Unconvertible> {
     let root = Node::parse(schema)?;
-    let mut subset = Subset::new(&root);
+    let mut subset = Subset::new(&root)?;
     let converted = subset.schema(&root, 0, true)?;
     converted.into_converted(subset.changes)
 }
@@ -260,9 +262,9 @@ struct Subset<'a> {
 }
 
 impl<'a> Subset<'a> {
-    fn new(root: &'a Node<'a>) -> Self {
-        let cyclic = cyclic_references(root);
-        Self { root, cyclic, inside: Vec::new(), left: MAX_NODES, changes: Changes::new() }
+    fn new(root: &'a Node<'a>) -> Result<Self, Unconvertible> {
+        let cyclic = cyclic_references(root)?;
+        Ok(Self { root, cyclic, inside: Vec::new(), left: MAX_NODES, changes: Changes::new() })
     }
 
     fn schema(
@@ -493,24 +495,26 @@ fn find<'n, 'a>(root: &'n Node<'a>, target: &str) -> Option<&'n Node<'a>> {
 }
 
 /// References from which one gets back to them by following references.
-fn cyclic_references(root: &Node<'_>) -> BTreeSet<String> {
-    let mut edges: Vec<(String, Vec<String>)> = Vec::new();
-    let mut queue = references(root);
+fn cyclic_references(root: &Node<'_>) -> Result<BTreeSet<String>, Unconvertible> {
+    let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut queue: Vec<String> = references(root)?.into_iter().collect();
     while let Some(target) = queue.pop() {
-        if edges.iter().any(|(name, _)| *name == target) {
+        if edges.contains_key(&target) {
             continue;
         }
-        let next = find(root, &target).map(references).unwrap_or_default();
-        queue.extend(next.iter().cloned());
-        edges.push((target, next));
+        let next = find(root, &target).map(references).transpose()?.unwrap_or_default();
+        queue.extend(next.iter().filter(|name| !edges.contains_key(*name)).cloned());
+        edges.insert(target, next);
+        if edges.len() > MAX_REFERENCES {
+            return Err(Unconvertible::TooLarge);
+        }
     }
-    let reaches_itself = |start: &String| {
+    let reaches_itself = |start: &&String| {
         let mut seen = BTreeSet::new();
-        let mut queue = vec![start];
+        let mut queue = vec![*start];
         while let Some(at) = queue.pop() {
-            let Some((_, next)) = edges.iter().find(|(name, _)| name == at) else { continue };
-            for target in next {
-                if target == start {
+            for target in edges.get(at).into_iter().flatten() {
+                if target == *start {
                     return true;
                 }
                 if seen.insert(target) {
@@ -520,27 +524,29 @@ fn cyclic_references(root: &Node<'_>) -> BTreeSet<String> {
         }
         false
     };
-    edges.iter().map(|(name, _)| name).filter(|name| reaches_itself(name)).cloned().collect()
+    Ok(edges.keys().filter(reaches_itself).cloned().collect())
 }
 
-/// The references below a schema.
-fn references(node: &Node<'_>) -> Vec<String> {
-    let mut found = Vec::new();
+/// The references below a schema, each once.
+fn references(node: &Node<'_>) -> Result<BTreeSet<String>, Unconvertible> {
+    let mut found = BTreeSet::new();
     let mut queue = vec![node];
     while let Some(node) = queue.pop() {
         match node {
             Node::Object(members) => {
                 found.extend(node.get("$ref").and_then(Node::text));
+                if found.len() > MAX_REFERENCES {
+                    return Err(Unconvertible::TooLarge);
+                }
                 // The definitions at the root are no use of them.
-                let used =
-                    members.iter().filter(|(name, _)| name != "$defs" && name != "definitions");
-                queue.extend(used.map(|(_, value)| value));
+                let used = |name: &str| name != "$defs" && name != "definitions";
+                queue.extend(members.iter().filter(|(name, _)| used(name)).map(|(_, value)| value));
             }
             Node::List(items) => queue.extend(items),
             Node::Scalar(_) | Node::Text(_) => {}
         }
     }
-    found
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -631,6 +637,11 @@ mod tests {
         let refs: String = (0..20).map(|n| format!(r##""p{n}":{{"$ref":"#"}},"##)).collect();
         let text = format!(r#"{{"type":"object","properties":{{{}"z":{{}}}}}}"#, refs);
         assert_eq!(strict_subset(&raw(&text)), Err(Unconvertible::TooLarge));
+        let refs: String = (0..=MAX_REFERENCES)
+            .map(|n| format!(r##""p{n}":{{"$ref":"#/$defs/d{n}"}},"##))
+            .collect();
+        let many = format!(r#"{{"type":"object","properties":{{{refs}"z":{{}}}}}}"#);
+        assert_eq!(strict_subset(&raw(&many)), Err(Unconvertible::TooLarge));
         let deep = format!("{}{{}}{}", r#"{"items":"#.repeat(70), "}".repeat(70));
         assert_eq!(strict_subset(&raw(&deep)), Err(Unconvertible::TooDeep));
         let wide = format!("{{\"enum\":[{}1]}}", "1,".repeat(MAX_NODES));

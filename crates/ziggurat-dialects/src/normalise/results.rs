@@ -1,5 +1,7 @@
 //! Tool results: together, right after the turn that they answer, one for each call.
 
+use std::collections::BTreeMap;
+
 use ziggurat_core::{Content, Error, Losses, Message, Part, Role, Str};
 
 use super::answers;
@@ -16,7 +18,7 @@ pub fn attach_results(messages: &mut Vec<Message>, results_by: Role) {
     let mut source = std::mem::take(messages);
     let mut at = 0;
     while at < source.len() {
-        let mut calls: Vec<Str> = Vec::new();
+        let mut calls = Calls::default();
         while let Some(message) = source.get_mut(at) {
             let speaks = message.role == Role::Assistant;
             if !speaks && !calls.is_empty() {
@@ -28,14 +30,12 @@ pub fn attach_results(messages: &mut Vec<Message>, results_by: Role) {
         }
         let turn_end = source[at..].iter().position(|message| message.role == Role::Assistant);
         let end = turn_end.map_or(source.len(), |offset| at + offset);
-        let mut found: Vec<Option<Part>> = calls.iter().map(|_| None).collect();
+        let mut found: Vec<Option<Part>> = calls.ids.iter().map(|_| None).collect();
         let mut place = None;
         for message in &mut source[at..end] {
             let before = message.parts.len();
             message.parts.retain_mut(|part| {
-                let Some(call) = calls.iter().position(|id| answers(part) == Some(id)) else {
-                    return true;
-                };
+                let Some(call) = calls.answered_by(part) else { return true };
                 place = place.or(message.at);
                 found[call] = Some(std::mem::replace(part, Part::text("")));
                 false
@@ -74,7 +74,7 @@ pub fn repair_pairs(
     names: Names,
     losses: &mut Losses,
 ) -> Result<(), Error> {
-    let mut open: Vec<Str> = Vec::new();
+    let mut open = Calls::default();
     let mut turn = None;
     for mut message in std::mem::take(messages) {
         if message.role == Role::Assistant {
@@ -84,18 +84,24 @@ pub fn repair_pairs(
             continue;
         }
         let calls = std::mem::take(&mut open);
-        let here = |id: &Str| message.parts.iter().any(|part| answers(part) == Some(id));
+        let mut answered = vec![false; calls.ids.len()];
+        for part in &message.parts {
+            if let Some(call) = calls.answered_by(part) {
+                answered[call] = true;
+            }
+        }
         if let Some(turn) = turn.take()
-            && !calls.iter().all(here)
+            && answered.contains(&false)
         {
             losses.clamp(turn, "a tool call has no result: it is said to be missing")?;
-            let mut results = Vec::with_capacity(calls.len());
-            for id in &calls {
-                let given = message.parts.iter().position(|part| answers(part) == Some(id));
-                results.push(
-                    given.map_or_else(|| missing(id.clone()), |index| message.parts.remove(index)),
-                );
-            }
+            let mut results: Vec<Part> = calls.ids.iter().cloned().map(missing).collect();
+            message.parts.retain_mut(|part| match calls.answered_by(part) {
+                None => true,
+                Some(call) => {
+                    std::mem::swap(&mut results[call], part);
+                    false
+                }
+            });
             let mut repaired = Message::new(results_by, results);
             repaired.at = message.at;
             messages.push(repaired);
@@ -111,11 +117,11 @@ pub fn repair_pairs(
 /// Turns results that answer none of `calls` into text.
 fn orphans_speak(
     message: &mut Message,
-    calls: &[Str],
+    calls: &Calls,
     names: Names,
     losses: &mut Losses,
 ) -> Result<(), Error> {
-    let orphan = |part: &Part| answers(part).is_some_and(|id| !calls.iter().any(|call| call == id));
+    let orphan = |part: &Part| answers(part).is_some() && calls.answered_by(part).is_none();
     if !message.parts.iter().any(orphan) {
         return Ok(());
     }
@@ -134,6 +140,31 @@ fn orphans_speak(
         message.role = Role::User;
     }
     Ok(())
+}
+
+/// The calls of one turn, in order, and found by their id.
+#[derive(Default)]
+struct Calls {
+    ids: Vec<Str>,
+    places: BTreeMap<Str, usize>,
+}
+
+impl Calls {
+    fn extend(&mut self, ids: impl Iterator<Item = Str>) {
+        for id in ids {
+            self.places.entry(id.clone()).or_insert(self.ids.len());
+            self.ids.push(id);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The call that a part answers.
+    fn answered_by(&self, part: &Part) -> Option<usize> {
+        self.places.get(answers(part)?).copied()
+    }
 }
 
 fn missing(call_id: Str) -> Part {

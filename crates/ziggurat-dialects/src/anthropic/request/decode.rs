@@ -12,6 +12,11 @@ use crate::anthropic::ANTHROPIC;
 use crate::anthropic::block::{decode_content, decode_mark, leftover};
 use crate::json::{self, At, Fields};
 
+/// How many messages the provider takes.
+const MAX_MESSAGES: usize = 100_000;
+/// How many tools are taken: far more than a model can tell apart.
+const MAX_TOOLS: usize = 10_000;
+
 /// Reads the members of a request.
 pub(in crate::anthropic) fn decode(
     operation: Operation,
@@ -102,10 +107,14 @@ fn keep_rest(chat: &mut Chat, name: &Str, rest: &Fields<'_>) {
 }
 
 fn decode_messages(value: &Str, at: At<'_>) -> Result<Vec<Message>, Error> {
-    let items: Vec<Fields<'_>> = json::read(value, at, "a list of messages")?;
+    let items: Vec<&RawValue> = json::read(value, at, "a list of messages")?;
+    if items.len() > MAX_MESSAGES {
+        return Err(at.error(format_args!("at most {MAX_MESSAGES} messages are taken")));
+    }
     let mut messages = Vec::with_capacity(items.len());
-    for (index, mut item) in items.into_iter().enumerate() {
+    for (index, raw) in items.into_iter().enumerate() {
         let at = at.index(index);
+        let mut item: Fields<'_> = json::read(raw.get(), at, "an object")?;
         let role = item.need("role", value, at)?;
         let role = match role.as_str() {
             "user" => Role::User,
@@ -129,6 +138,9 @@ fn decode_messages(value: &Str, at: At<'_>) -> Result<Vec<Message>, Error> {
 
 fn decode_tools(value: &Str, at: At<'_>) -> Result<Vec<Tool>, Error> {
     let items: Vec<&RawValue> = json::read(value, at, "a list of tools")?;
+    if items.len() > MAX_TOOLS {
+        return Err(at.error(format_args!("at most {MAX_TOOLS} tools are taken")));
+    }
     let mut tools = Vec::with_capacity(items.len());
     for (index, raw) in items.into_iter().enumerate() {
         let at = at.index(index);

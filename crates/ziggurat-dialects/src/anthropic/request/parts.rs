@@ -136,7 +136,7 @@ fn check_part(
 
 fn picture_trouble(source: &Source, scene: &Scene<'_>) -> Option<String> {
     match source {
-        Source::Url(_) => None,
+        Source::Url(url) => data_url(url),
         Source::Base64 { media_type, data } => {
             let kind = picture_type(media_type, data);
             (!PICTURES.contains(&&*kind))
@@ -145,6 +145,12 @@ fn picture_trouble(source: &Source, scene: &Scene<'_>) -> Option<String> {
         Source::File(_) => foreign_file(scene),
         _ => Some("a picture is no text".to_owned()),
     }
+}
+
+/// A data URL that could not be read as base64 is no address.
+fn data_url(url: &str) -> Option<String> {
+    let is_data = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
+    is_data.then(|| "the data URL is not base64".to_owned())
 }
 
 fn foreign_file(scene: &Scene<'_>) -> Option<String> {
@@ -174,7 +180,10 @@ enum Written<'a> {
 
 fn document<'a>(source: &'a Source, scene: &Scene<'_>) -> Result<Written<'a>, String> {
     match source {
-        Source::Url(url) => Ok(Written::Url(url)),
+        Source::Url(url) => match data_url(url) {
+            None => Ok(Written::Url(url)),
+            Some(reason) => Err(reason),
+        },
         Source::Text { media_type, text } if media_type == "text/plain" => Ok(Written::Text(text)),
         Source::Text { text, .. } => Ok(Written::Changed(text.to_string())),
         Source::File(id) => match foreign_file(scene) {

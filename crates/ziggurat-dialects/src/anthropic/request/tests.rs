@@ -579,6 +579,8 @@ fn pictures_are_sent_by_what_they_are() {
     );
     assert_eq!(to().refuses(&image(base64("image/tiff", "AAAA"))), "messages[0].content[1]");
     assert_eq!(to().refuses(&image(Source::File(Str::from("f")))), "messages[0].content[1]");
+    let data = Source::Url(Str::from("data:image/svg+xml,<svg/>"));
+    assert_eq!(to().refuses(&image(data)), "messages[0].content[1]");
     let own = to().own().send(&image(Source::File(Str::from("f")))).body;
     assert_eq!(own["messages"][0]["content"][1]["source"]["file_id"], "f");
     let detail = Some(Str::from("high"));

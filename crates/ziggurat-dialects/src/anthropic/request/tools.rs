@@ -1,5 +1,7 @@
 //! Tools, which of them to call, and structured answers by means of a tool.
 
+use std::collections::BTreeSet;
+
 use ziggurat_core::{
     Chat, Content, Error, Losses, Message, OutputFormat, OutputSchema, RawJson, Severity, Str,
     Tool, ToolChoice, ToolKind,
@@ -78,9 +80,15 @@ impl<'a> Tools<'a> {
             strip_fence: false,
             instructions: Vec::new(),
         };
+        let mut seen = BTreeSet::new();
         for (index, tool) in chat.tools.iter().enumerate() {
             if tools.allows(chat, tool) {
                 let sent = tools.tool(tool, index, scene, losses)?;
+                if !seen.insert(sent.name.clone()) {
+                    let at = scene.names.item(scene.names.name(Field::Tools), index);
+                    let message = format!("`{at}`: two tools have the name `{}`", tool.name);
+                    return Err(Error::invalid(message).with_param(at));
+                }
                 tools.list.push(sent);
             }
         }
@@ -277,9 +285,10 @@ impl<'a> Tools<'a> {
     /// Declares the tools that the history calls: without a declaration the history is refused.
     fn remember(&mut self, messages: &[Message], scene: &Scene<'_>, losses: &mut Losses) {
         let parts = messages.iter().flat_map(|message| &message.parts);
+        let mut seen = BTreeSet::new();
         for part in parts {
             let Content::ToolCall { name, .. } = &part.content else { continue };
-            if self.list.iter().any(|sent| sent.name == *name) {
+            if !seen.insert(name) {
                 continue;
             }
             let at = scene.names.name(Field::Tools);
@@ -364,13 +373,9 @@ impl<'a> Tools<'a> {
         Ok(())
     }
 
-    /// A name that is taken; two tools must not end up with one.
+    /// A name that is taken.
     fn fit_name(&mut self, name: &Str, at: &str, losses: &mut Losses) -> Result<Str, Error> {
         let fit = self.names.fit(name)?;
-        if self.list.iter().any(|sent| sent.name == fit) {
-            let message = format!("`{at}`: two tools have the name `{name}`");
-            return Err(Error::invalid(message).with_param(at.to_owned()));
-        }
         if fit != *name {
             losses.emulate(at.to_owned(), format!("the tool goes by the name `{fit}`"));
         }

@@ -16,6 +16,9 @@ use crate::json::{self, At, Fields, Object};
 /// The most bytes that are kept of a block that cannot be passed on in pieces.
 const MAX_KEPT: usize = 16 << 20;
 
+/// The most blocks that are open at once. There should be one.
+const MAX_OPEN: usize = 1024;
+
 /// Reads events.
 #[derive(Debug)]
 pub(in crate::anthropic) struct Decoder {
@@ -208,6 +211,7 @@ impl Decoder {
             }
             "ping" => events.push(Event::Ping),
             "error" => {
+                self.start(events);
                 self.progress = Progress::Ended;
                 events.push(Event::Error(error::in_body(body, event.share())));
             }
@@ -256,6 +260,9 @@ impl Decoder {
         body: &Str,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
+        if self.open.len() >= MAX_OPEN {
+            return Err(error::malformed("too many blocks are open at once"));
+        }
         if let Some(at) = self.open.iter().position(|block| block.index == index) {
             let block = self.open.remove(at);
             self.close(block, events);
@@ -368,7 +375,7 @@ impl Decoder {
         match kind.as_str() {
             "text_delta" => {
                 let text = text("text")?;
-                if !known && !text.is_empty() {
+                if !known && !text.is_empty() && self.open.len() < MAX_OPEN {
                     self.open_text(index, events);
                 }
                 if let Some(block) = self.open.iter().find(|block| block.index == index)
@@ -379,7 +386,7 @@ impl Decoder {
             }
             "thinking_delta" => {
                 let text = text("thinking")?;
-                if !known && !text.is_empty() {
+                if !known && !text.is_empty() && self.open.len() < MAX_OPEN {
                     self.open(index, Kind::Thinking, Some(PartKind::Reasoning), events);
                 }
                 if let Some(part) = self.thinking(index).filter(|_| !text.is_empty()) {
@@ -538,6 +545,7 @@ impl StreamDecoder for Decoder {
             self.close_all(events);
             events.push(Event::End);
         } else {
+            self.start(events);
             events.push(Event::Error(error::truncated()));
         }
         self.progress = Progress::Ended;
