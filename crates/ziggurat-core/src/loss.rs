@@ -74,6 +74,9 @@ pub enum Severity {
     Grave,
 }
 
+/// How many losses of one call are told. A request of many parts must not cost more than its parts do.
+const MOST: usize = 256;
+
 /// The policy of one call and the losses found under it.
 ///
 /// ```
@@ -155,7 +158,14 @@ impl Losses {
     }
 
     /// Takes note of a loss without asking the policy: nothing can be refused any more.
+    ///
+    /// Of very many losses the last entry says that there are more.
     pub fn note(&mut self, loss: Loss) {
+        let loss = match self.found.len() {
+            MOST => return,
+            len if len == MOST - 1 => Loss { path: "*".into(), reason: "and more".into(), ..loss },
+            _ => loss,
+        };
         if !self.found.contains(&loss) {
             self.found.push(loss);
         }
@@ -224,6 +234,16 @@ mod tests {
             assert_eq!(allowed(policy, Doubtful), doubtful, "{policy:?}");
             assert!(!allowed(policy, Grave), "{policy:?}");
         }
+    }
+
+    #[test]
+    fn many_losses_are_told_up_to_a_bound() {
+        let mut losses = Losses::default();
+        for index in 0..1000 {
+            losses.emulate(format!("messages[{index}]"), "changed");
+        }
+        assert_eq!(losses.found().len(), MOST);
+        assert_eq!(losses.found()[MOST - 1].to_string(), "*=emulated");
     }
 
     #[test]
