@@ -3,6 +3,8 @@
 //! What fits is sent unchanged. Everything else is derived from the original alone, so that a call and its result, in this
 //! request or a later one, get the same name without a table that outlives the request.
 
+use std::collections::BTreeMap;
+
 use ziggurat_core::{Error, Str};
 
 /// What a dialect allows in a name.
@@ -90,13 +92,15 @@ pub struct ToolNames {
     rule: Rule,
     /// Name sent, caller's name; only those that differ.
     changed: Vec<(Str, Str)>,
+    /// Where each of these stands: a request can name many tools.
+    places: BTreeMap<Str, usize>,
 }
 
 impl ToolNames {
     /// No names yet, under this rule.
     #[must_use]
     pub fn under(rule: Rule) -> Self {
-        Self { rule, changed: Vec::new() }
+        Self { rule, changed: Vec::new(), places: BTreeMap::new() }
     }
 
     /// The name to send for `name`.
@@ -105,7 +109,7 @@ impl ToolNames {
     ///
     /// When two names of the caller's would be sent as one.
     pub fn fit(&mut self, name: &Str) -> Result<Str, Error> {
-        let known = self.changed.iter().find(|(sent, original)| original == name || sent == name);
+        let known = self.places.get(name).map(|place| &self.changed[*place]);
         match known {
             Some((sent, original)) if original == name => return Ok(sent.clone()),
             Some((_, original)) => {
@@ -117,6 +121,9 @@ impl ToolNames {
         }
         let sent = self.rule.fit_name(name);
         if sent != *name {
+            let place = self.changed.len();
+            self.places.insert(sent.clone(), place);
+            self.places.insert(name.clone(), place);
             self.changed.push((sent.clone(), name.clone()));
         }
         Ok(sent)
