@@ -1,4 +1,32 @@
 //! Wire formats of LLM APIs as sans-IO codecs: bytes in, the vocabulary of `ziggurat-core` out, and back.
+//!
+//! A dialect never knows another one. Both sides of a call meet in the superset of `ziggurat-core`: what one of them cannot say
+//! is dropped, emulated or refused by rule, and told in the caller's own words.
+//!
+//! ```
+//! use ziggurat_core::{Capabilities, Losses, Members, Operation, Str, Target};
+//! use ziggurat_dialects::{ANTHROPIC, OPENAI};
+//!
+//! let body = r#"{"model":"fast","seed":7,"messages":[{"role":"user","content":"Hello!"}]}"#;
+//! let asked = OPENAI.decode_request(Operation::Chat, &Members::parse(Str::from(body))?)?;
+//!
+//! let capabilities = Capabilities::default();
+//! let target = Target::new("claude-sonnet-4-6", &capabilities, Some(OPENAI));
+//! let mut losses = Losses::default();
+//! let sent = ANTHROPIC.encode_request(&asked, &target, &mut losses)?;
+//! assert_eq!(
+//!     sent.body,
+//!     r#"{"model":"claude-sonnet-4-6","max_tokens":4096,"messages":[{"role":"user","content":"Hello!"}]}"#
+//! );
+//! assert_eq!(losses.found()[0].to_string(), "seed=dropped");
+//! # Ok::<(), ziggurat_core::Error>(())
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`framing`] | how streams are cut into events |
+//! | [`normalise`] | the order that a target insists on, as rules over messages |
+//! | [`media`], [`tools`] | data URLs and what their bytes are; names and ids of tools, fitted |
 
 mod anthropic;
 mod fence;

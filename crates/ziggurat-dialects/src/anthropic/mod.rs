@@ -188,3 +188,61 @@ impl Codec for Anthropic {
         out.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authorized(key: Option<&str>, version: Option<&'static str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.extend(version.map(|version| (VERSION, HeaderValue::from_static(version))));
+        ANTHROPIC.authorize(&mut headers, key.map(Secret::new).as_ref()).unwrap();
+        headers
+    }
+
+    #[test]
+    fn a_key_goes_with_a_version() {
+        let headers = authorized(Some("sk-ant-api03-x"), None);
+        assert_eq!(headers[API_KEY], "sk-ant-api03-x");
+        assert!(headers[API_KEY].is_sensitive());
+        assert_eq!(headers[VERSION], "2023-06-01");
+        assert!(!headers.contains_key(header::AUTHORIZATION));
+    }
+
+    #[test]
+    fn a_version_that_the_caller_names_stays() {
+        assert_eq!(authorized(None, Some("2026-10-21"))[VERSION], "2026-10-21");
+    }
+
+    #[test]
+    fn a_token_of_a_subscription_is_a_bearers() {
+        let headers = authorized(Some("sk-ant-oat01-x"), None);
+        assert_eq!(headers[header::AUTHORIZATION], "Bearer sk-ant-oat01-x");
+        assert!(!headers.contains_key(API_KEY));
+    }
+
+    #[test]
+    fn a_key_that_is_no_header_is_refused_without_being_told() {
+        let key = Secret::new("sk\nsecret");
+        let error = ANTHROPIC.authorize(&mut HeaderMap::new(), Some(&key)).unwrap_err();
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn every_operation_has_its_path() {
+        let path = |operation, model| ANTHROPIC.path(operation, model, true);
+        assert_eq!(path(Operation::Chat, "m"), "/v1/messages");
+        assert_eq!(path(Operation::CountTokens, "m"), "/v1/messages/count_tokens");
+        assert_eq!(path(Operation::Models, ""), "/v1/models");
+        assert_eq!(path(Operation::Models, "a b"), "/v1/models/a%20b");
+    }
+
+    #[test]
+    fn what_keeps_a_stream_alive_says_nothing() {
+        use crate::framing::sse;
+        let ping = ANTHROPIC.keep_alive();
+        let events: Vec<_> = sse::events(&ping).collect();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].name, Some(&b"ping"[..]));
+    }
+}
