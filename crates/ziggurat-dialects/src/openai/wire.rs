@@ -128,6 +128,16 @@ pub(super) fn stop_word(stop: &Stop, calls: bool, refused: bool) -> &str {
     }
 }
 
+/// The tier that served, by a name that this dialect's clients know. Anthropic's `standard` is `default`; its `batch` is
+/// nothing here.
+pub(super) fn service_tier(tier: &str) -> Option<&str> {
+    match tier {
+        "standard" => Some("default"),
+        "auto" | "default" | "flex" | "scale" | "priority" | "fast" => Some(tier),
+        _ => None,
+    }
+}
+
 /// A citation as an annotation, if it has an address. `span` is where the cited text stands, in characters.
 pub(super) fn annotation(citation: &RawJson, span: (usize, usize)) -> Option<RawJson> {
     let body = citation.clone().into_text();

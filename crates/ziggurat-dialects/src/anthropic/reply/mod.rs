@@ -236,7 +236,10 @@ fn encode_chat(reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<Byte
     let mut inner = Object::begin(object.member("usage"));
     usage::write(&reply.usage.unwrap_or_default(), &mut inner);
     if let Some(tier) = &reply.service_tier {
-        inner.text("service_tier", service_tier(tier));
+        match service_tier(tier) {
+            Some(tier) => inner.text("service_tier", tier),
+            None => lost("service_tier".to_owned(), "the caller's dialect has no such tier"),
+        }
     }
     if let Some(rest) = reply.extras.get("usage").filter(|_| own) {
         inner.members_of(rest);
@@ -251,11 +254,12 @@ fn encode_chat(reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<Byte
     Ok(out.into())
 }
 
-/// Tiers as this dialect's answers name them.
-pub(super) fn service_tier(tier: &str) -> &str {
+/// The tier that served, by a name that this dialect's clients know.
+pub(super) fn service_tier(tier: &str) -> Option<&str> {
     match tier {
-        "default" | "auto" => "standard",
-        other => other,
+        "default" | "auto" => Some("standard"),
+        "standard" | "priority" | "batch" => Some(tier),
+        _ => None,
     }
 }
 

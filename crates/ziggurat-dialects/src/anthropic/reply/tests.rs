@@ -197,6 +197,19 @@ fn answers_of_others_fit_this_dialects_clients() {
 }
 
 #[test]
+fn only_tiers_that_the_client_knows_are_named() {
+    for (tier, expected) in
+        [("priority", Some("priority")), ("auto", Some("standard")), ("flex", None)]
+    {
+        let mut reply = with_parts(Vec::new(), StopReason::Stop);
+        reply.service_tier = Some(Str::from(tier));
+        let (written, losses) = write(reply);
+        assert_eq!(written["usage"]["service_tier"].as_str(), expected, "{tier}");
+        assert_eq!(losses.is_empty(), expected.is_some(), "{losses:?}");
+    }
+}
+
+#[test]
 fn an_answer_that_is_none_is_the_providers_fault() {
     for (text, kind) in [
         ("", ErrorKind::BadUpstream),

@@ -116,8 +116,8 @@ impl Encoder {
                 counts.number("output_tokens", 0u8);
             }
         }
-        if let Some(tier) = &start.service_tier {
-            counts.text("service_tier", service_tier(tier));
+        if let Some(tier) = start.service_tier.as_deref().and_then(service_tier) {
+            counts.text("service_tier", tier);
         }
         counts.end();
         message.end();

@@ -58,7 +58,10 @@ fn chat(out: &mut Vec<u8>, reply: &ChatReply, ask: &Ask, losses: &mut Losses) ->
     object.number("created", reply.created.unwrap_or(ask.created));
     object.text("model", if reply.model.is_empty() { &ask.model } else { &reply.model });
     if let Some(tier) = &reply.service_tier {
-        object.text("service_tier", tier);
+        match wire::service_tier(tier) {
+            Some(tier) => object.text("service_tier", tier),
+            None => lost(losses, "service_tier", "the caller's dialect has no such tier"),
+        }
     }
     let mut choices = Array::begin(object.member("choices"));
     for item in &reply.choices {

@@ -264,6 +264,20 @@ fn a_malformed_answer_is_the_providers_fault() {
 }
 
 #[test]
+fn only_tiers_that_the_client_knows_are_named() {
+    let written = |tier: &str| {
+        let mut reply = ChatReply::new("x", "m");
+        reply.service_tier = Some(tier.into());
+        let (body, losses) = encode(&reply);
+        (body.get("service_tier").cloned(), losses)
+    };
+    // Anthropic's word reached clients of OpenAI, whose enumeration does not have it.
+    assert_eq!(written("standard"), (Some(json!("default")), vec![]));
+    assert_eq!(written("flex"), (Some(json!("flex")), vec![]));
+    assert_eq!(written("batch"), (None, vec!["service_tier=dropped".to_owned()]));
+}
+
+#[test]
 fn models_are_listed() {
     let models = vec![ModelInfo::new("a", "openai", 1), ModelInfo::new("b", "us", 2)];
     let answer = Answer::Models(models);

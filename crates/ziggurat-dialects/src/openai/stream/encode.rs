@@ -106,7 +106,7 @@ impl Encoder {
         chunk.text("object", "chat.completion.chunk");
         chunk.number("created", start.created.unwrap_or(self.ask.created));
         chunk.text("model", model);
-        if let Some(tier) = &start.service_tier {
+        if let Some(tier) = start.service_tier.as_deref().and_then(wire::service_tier) {
             chunk.text("service_tier", tier);
         }
         chunk.member("choices").push(b'[');
