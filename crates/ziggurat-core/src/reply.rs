@@ -325,6 +325,10 @@ impl Frames for Decoding {
             if frame.events().is_none() {
                 let mut events: Vec<Event> = Vec::new();
                 self.decoder.decode(frame.bytes(), &mut events)?;
+                // Some servers never send their terminator: the decoder is told, so that it closes what is open.
+                if frame.facts().has(Facts::TERMINATOR) {
+                    self.decoder.finish(&mut events);
+                }
                 frame.set_events(events);
             }
             Ok(frame)

@@ -567,6 +567,20 @@ fn an_anthropic_answer_reads_as_an_openai_stream() {
 }
 
 #[test]
+fn only_tiers_that_the_client_knows_are_named() {
+    for (tier, written) in
+        [("standard", Some("default")), ("priority", Some("priority")), ("batch", None)]
+    {
+        let mut start = Start::new("msg_1", "m");
+        start.service_tier = Some(tier.into());
+        let stream = encode(&[Event::Start(Box::new(start))], &ask(false));
+        let chunk = stream.strip_prefix("data: ").unwrap();
+        let chunk: serde_json::Value = serde_json::from_str(chunk).unwrap();
+        assert_eq!(chunk.get("service_tier").and_then(|tier| tier.as_str()), written, "{tier}");
+    }
+}
+
+#[test]
 fn a_signature_goes_out_with_the_whole_thought() {
     let events = [
         start(),
@@ -807,6 +821,39 @@ fn a_stream_without_its_marker_is_complete_if_every_choice_has_ended() {
     // The last event was cut short.
     let (_, _, complete) = facts_of_cutter(&[&whole.as_bytes()[..whole.len() - 20]], false);
     assert!(!complete);
+}
+
+/// Frames of a cutter that has everything.
+struct Cut(Box<dyn ziggurat_core::Cutter>, bool);
+
+impl ziggurat_core::Frames for Cut {
+    fn poll_frame(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame, ziggurat_core::Error>>> {
+        let mut next = self.0.next_frame();
+        if matches!(next, Ok(None)) && !std::mem::replace(&mut self.1, true) {
+            next = self.0.finish();
+        }
+        std::task::Poll::Ready(next.transpose())
+    }
+}
+
+#[test]
+fn events_of_a_stream_without_its_marker_have_an_end() {
+    let mut cutter = OPENAI.cutter(&CutOptions::default());
+    let stream = chunk(r#"{"content":"a"}"#) + &finish("stop");
+    cutter.push(Bytes::from(stream));
+    let mut reply = ziggurat_core::Reply::frames(Cut(cutter, false));
+    reply.head_mut().dialect = Some(OPENAI);
+    reply.events();
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut events = Vec::new();
+    while let std::task::Poll::Ready(Some(frame)) = reply.poll_frame(&mut cx) {
+        events.extend(frame.unwrap().events().unwrap().iter().map(sketch));
+    }
+    // The decoder was not told that the frame with the terminator's mark was the last: nothing closed what was open.
+    assert_eq!(events[3..], ["0.0 end", "0 stop Stop", "end"]);
 }
 
 /// Chunks as servers write them, usual and unusual.
