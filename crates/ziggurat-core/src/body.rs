@@ -88,6 +88,18 @@ impl From<Bytes> for Body {
     }
 }
 
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
 impl Default for Body {
     fn default() -> Self {
         Self::empty()
@@ -186,5 +198,14 @@ mod tests {
         assert!(body.is_end_stream());
         assert!(Body::segments(Segments::new()).is_end_stream());
         assert!(Body::from(Bytes::new()).is_end_stream());
+    }
+
+    #[test]
+    fn text_is_a_body_of_known_length() {
+        for body in [Body::from("{}"), Body::from("{}".to_owned())] {
+            assert_eq!(body.size_hint().exact(), Some(2));
+            assert_eq!(body.as_bytes().unwrap(), "{}");
+        }
+        assert!(Body::from("").is_end_stream());
     }
 }
