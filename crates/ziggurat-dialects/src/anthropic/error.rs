@@ -169,7 +169,7 @@ impl Told {
 /// Writes an error for a caller.
 pub(super) fn encode(error: &Error, request_id: Option<&str>) -> (StatusCode, Bytes) {
     if let Some(said) = said_here(error)
-        && let Some(status) = said.status
+        && let Some(status) = said.status.filter(|status| status.as_u16() >= 400)
         && said.body.trim_ascii_start().starts_with(b"{")
     {
         return (status, said.body.clone());

@@ -235,7 +235,7 @@ pub(super) fn encode(error: &Error) -> (StatusCode, Bytes) {
     if let Some(said) = error.said()
         && error.origin() == Origin::Provider
         && said.dialect == Some(OPENAI)
-        && let Some(status) = said.status
+        && let Some(status) = said.status.filter(|status| status.as_u16() >= 400)
         && !is_our_credential(error)
         && said.body.trim_ascii_start().starts_with(b"{")
     {
@@ -462,6 +462,13 @@ mod tests {
         let (status, bytes) = encode(&read(418, body));
         assert_eq!(status, 418);
         assert_eq!(bytes, body);
+    }
+
+    #[test]
+    fn a_redirection_is_no_answer_to_a_call() {
+        let (status, bytes) = encode(&read(302, r#"{"error":{"message":"m"}}"#));
+        assert_eq!(status, 502);
+        assert!(bytes.starts_with(b"{"));
     }
 
     #[test]
