@@ -39,9 +39,10 @@ impl Str {
     ///
     /// The place of the first byte that is not UTF-8.
     pub fn from_utf8(bytes: Bytes) -> Result<Self, std::str::Utf8Error> {
-        match std::str::from_utf8(&bytes) {
-            Ok(_) => Ok(Self(ByteString::try_from(bytes).unwrap_or_default())),
-            Err(error) => Err(error),
+        // Checking costs a pass over all of it: once when it is text, twice only when it is not.
+        match ByteString::try_from(bytes.clone()) {
+            Ok(text) => Ok(Self(text)),
+            Err(_) => std::str::from_utf8(&bytes).map(|_| Self::new()),
         }
     }
 

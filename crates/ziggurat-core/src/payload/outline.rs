@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr2;
+use memchr::memchr;
 use smallvec::SmallVec;
 
 use crate::{Error, Str};
@@ -182,8 +182,9 @@ impl Scan<'_> {
         if self.peek() != Some(b'"') {
             return Err(self.error("a member's name is expected"));
         }
-        let escaped = self.string()?;
+        self.string()?;
         let name = (place(start), place(self.at));
+        let escaped = self.bytes[start..self.at].contains(&b'\\');
         if escaped {
             let unescaped = serde_json::from_str::<Box<str>>(&self.text[start..self.at])
                 .map_err(|_| self.error("a member's name is malformed"))?;
@@ -202,32 +203,28 @@ impl Scan<'_> {
 
     fn value(&mut self) -> Result<(), Error> {
         match self.peek() {
-            Some(b'"') => self.string().map(drop),
+            Some(b'"') => self.string(),
             Some(b'{' | b'[') => self.container(),
             Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => self.scalar(),
             _ => Err(self.error("a value is expected")),
         }
     }
 
-    /// Skips a string; tells whether it has escapes.
-    fn string(&mut self) -> Result<bool, Error> {
-        let mut escaped = false;
-        self.at += 1;
-        loop {
-            let rest = &self.bytes[self.at..];
-            let Some(found) = memchr2(b'"', b'\\', rest) else {
-                return Err(self.truncated());
-            };
-            self.at += found + 1;
-            if rest[found] == b'"' {
-                return Ok(escaped);
+    /// Skips a string.
+    fn string(&mut self) -> Result<(), Error> {
+        let start = self.at + 1;
+        self.at = start;
+        // Only quotes are searched for: text is full of escaped line ends, and stopping at each would cost more than looking back.
+        while let Some(found) = memchr(b'"', &self.bytes[self.at..]) {
+            let quote = self.at + found;
+            self.at = quote + 1;
+            let escapes =
+                self.bytes[start..quote].iter().rev().take_while(|b| **b == b'\\').count();
+            if escapes % 2 == 0 {
+                return Ok(());
             }
-            escaped = true;
-            if self.at >= self.bytes.len() {
-                return Err(self.truncated());
-            }
-            self.at += 1;
         }
+        Err(self.truncated())
     }
 
     /// Skips an object or an array, checking that its brackets match.

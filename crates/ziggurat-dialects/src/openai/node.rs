@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use memchr::memchr2;
+use memchr::memchr;
 use serde::de::DeserializeOwned;
 use ziggurat_core::{Error, Extras, RawJson, Str};
 
@@ -275,14 +275,16 @@ fn space(bytes: &[u8], mut at: usize) -> usize {
 
 /// The end of the string that begins at `at`.
 fn string(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut at = at + 1;
+    let start = at + 1;
+    let mut at = start;
     loop {
-        let rest = bytes.get(at..)?;
-        let found = memchr2(b'"', b'\\', rest)?;
-        if rest[found] == b'"' {
-            return Some(at + found + 1);
+        // Looking back from a quote is cheaper than stopping at each escape on the way.
+        let quote = at + memchr(b'"', bytes.get(at..)?)?;
+        at = quote + 1;
+        let escapes = bytes[start..quote].iter().rev().take_while(|b| **b == b'\\').count();
+        if escapes % 2 == 0 {
+            return Some(at);
         }
-        at += found + 2;
     }
 }
 
