@@ -2,24 +2,67 @@
 //!
 //! A head that cannot be parsed, is too large, or never comes to its end is refused before there is a request: hyper answers with an
 //! empty 400 or 431, and not at all when time runs out. This wrapper around the socket puts a body in, and says 408.
+//!
+//! It also keeps the time that a head may take once it has begun: hyper has one clock for that and for waiting between requests,
+//! which may be much longer.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 pub(super) struct HeadGuard {
     stream: TcpStream,
     max_head: usize,
+    patience: Duration,
     /// Something was read that nothing was written in answer to.
     unanswered: bool,
+    head: Head,
+    /// Set when a head does not come in one piece, which is rare.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// How far a head is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    /// In the middle of a line, or before the first.
+    Line,
+    /// At the beginning of a line: if it is empty, the head is complete.
+    LineStart,
+    /// All of it has come.
+    Complete,
 }
 
 impl HeadGuard {
-    pub(super) fn new(stream: TcpStream, max_head: usize) -> Self {
-        Self { stream, max_head, unanswered: false }
+    pub(super) fn new(stream: TcpStream, max_head: usize, patience: Duration) -> Self {
+        Self { stream, max_head, patience, unanswered: false, head: Head::Line, timer: None }
+    }
+
+    /// Takes note of what was read.
+    fn read(&mut self, bytes: &[u8]) {
+        if !self.unanswered {
+            self.unanswered = true;
+            self.head = Head::Line;
+        }
+        self.head = self.head.after(bytes);
+        if self.head == Head::Complete {
+            self.timer = None;
+        }
+    }
+
+    /// Whether a head has begun, and the rest of it takes too long.
+    fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.unanswered || self.head == Head::Complete {
+            return Poll::Pending;
+        }
+        let patience = self.patience;
+        self.timer.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx)
     }
 
     /// Says in words what hyper is about to say without; whether it could be said.
@@ -41,6 +84,26 @@ impl HeadGuard {
 
     fn wrote(&mut self) {
         self.unanswered = false;
+    }
+}
+
+impl Head {
+    fn after(mut self, mut bytes: &[u8]) -> Self {
+        if self == Self::Complete {
+            return self;
+        }
+        while let Some(end) = memchr(b'\n', bytes) {
+            if self == Self::LineStart && matches!(&bytes[..end], b"" | b"\r") {
+                return Self::Complete;
+            }
+            self = Self::LineStart;
+            bytes = &bytes[end + 1..];
+        }
+        match (self, bytes) {
+            // The rest of the line end may come with the next bytes.
+            (Self::LineStart, b"" | b"\r") => Self::LineStart,
+            _ => Self::Line,
+        }
     }
 }
 
@@ -81,8 +144,12 @@ impl AsyncRead for HeadGuard {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.unanswered = true;
+        match buffer.filled().get(before..) {
+            Some(read) if !read.is_empty() => self.read(read),
+            _ if polled.is_pending() => {
+                return self.poll_too_slow(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+            }
+            _ => {}
         }
         polled
     }
@@ -128,5 +195,28 @@ impl AsyncWrite for HeadGuard {
         }
         self.wrote();
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heads_end_is_found_however_it_is_chopped() {
+        for (head, rest) in
+            [("GET / HTTP/1.1\r\na: b\r\n\r\n", "body\r\n\r\n"), ("GET / HTTP/1.1\na: b\n\n", "")]
+        {
+            let text = [head, rest].concat();
+            for size in 1..=text.len() {
+                let mut state = Head::Line;
+                let mut seen = 0;
+                for piece in text.as_bytes().chunks(size) {
+                    state = state.after(piece);
+                    seen += piece.len();
+                    assert_eq!(state == Head::Complete, seen >= head.len(), "{size}: {seen}");
+                }
+            }
+        }
     }
 }

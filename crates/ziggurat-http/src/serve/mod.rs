@@ -33,9 +33,11 @@ pub struct ServeOptions {
     pub max_header_bytes: usize,
     /// How many headers a request may have. More are a 431.
     pub max_headers: usize,
-    /// How long a request's head may take once the connection is open or its last answer was given. Past it a head that had
-    /// begun gets a 408, and the connection is closed.
+    /// How long a request's head may take once it has begun, and a new connection to begin one. Past it a head that had begun
+    /// gets a 408, and the connection is closed.
     pub header_timeout: Duration,
+    /// How long a connection may stay open between two requests.
+    pub idle_timeout: Duration,
     /// How many connections may be open. More wait to be accepted.
     pub max_connections: usize,
     /// How long calls under way may go on after a shutdown has begun, before they are ended with an error.
@@ -50,6 +52,8 @@ impl Default for ServeOptions {
             max_header_bytes: 64 << 10,
             max_headers: 128,
             header_timeout: Duration::from_secs(30),
+            // Above the 60 s of common load balancers, so that they close first.
+            idle_timeout: Duration::from_secs(75),
             max_connections: 65_536,
             grace: Duration::from_secs(30),
             end: CancellationToken::new(),
@@ -122,7 +126,9 @@ where
                     over_http2(&options).serve_connection(TokioIo::new(stream), service);
                 watcher.watch(connection).await
             } else {
-                let guarded = TokioIo::new(HeadGuard::new(stream, options.max_header_bytes));
+                let guarded =
+                    HeadGuard::new(stream, options.max_header_bytes, options.header_timeout);
+                let guarded = TokioIo::new(guarded);
                 let connection = over_http1(&options).serve_connection(guarded, service);
                 watcher.watch(connection).await
             };
@@ -150,7 +156,8 @@ fn over_http1(options: &ServeOptions) -> http1::Builder {
         .timer(TokioTimer::new())
         .max_buf_size(options.max_header_bytes.max(8192))
         .max_headers(options.max_headers)
-        .header_read_timeout(options.header_timeout);
+        // The head itself is timed by the guard: to hyper waiting for one and reading it are the same.
+        .header_read_timeout(options.idle_timeout.max(options.header_timeout));
     builder
 }
 
