@@ -78,6 +78,7 @@ impl Gateway {
         let mut options = ServeOptions::default();
         options.max_header_bytes = limits::hard(own.limits.max_header_bytes);
         options.header_timeout = own.limits.header_read_timeout;
+        options.idle_timeout = own.limits.idle_timeout;
         options.grace = own.shutdown_grace;
         options.end = ending.end.clone();
         options

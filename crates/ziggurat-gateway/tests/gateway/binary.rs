@@ -71,7 +71,7 @@ impl Process {
                 self.stdout.read_to_string(&mut printed),
                 stderr.read_to_end(&mut logged)
             );
-            (out.unwrap(), err.unwrap());
+            out.and(err).unwrap();
             self.child.wait().await.unwrap()
         };
         let status = tokio::time::timeout(PATIENCE, end).await.expect("it ends");

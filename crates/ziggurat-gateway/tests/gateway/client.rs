@@ -142,15 +142,8 @@ impl Connection {
     }
 
     async fn more(&mut self) -> bool {
-        let mut buffer = [0; 16 << 10];
-        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer)).await;
-        match read.expect("in time") {
-            Ok(0) | Err(_) => false,
-            Ok(length) => {
-                self.read.extend(&buffer[..length]);
-                true
-            }
-        }
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
+        matches!(read.expect("in time"), Ok(1..))
     }
 }
 

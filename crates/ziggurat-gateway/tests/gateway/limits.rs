@@ -151,3 +151,31 @@ async fn a_deployment_has_only_so_many_calls_at_once() {
     assert!(full.header("retry-after").is_some());
     assert_eq!(Ask::json(CHAT, &chat("claude", "hi")).send(world.address()).await.status, 200);
 }
+
+#[tokio::test]
+async fn between_two_requests_there_is_more_time_than_within_one() {
+    let limits = "ziggurat: {limits: {header_read_timeout: 300ms, idle_timeout: 3s}}";
+    let world = World::with(limits).await;
+    let kept = String::from_utf8(Ask::get("/health/liveness").bytes()).unwrap();
+    let kept = kept.replace("connection: close\r\n", "");
+    let mut connection = Connection::open(world.address()).await;
+    connection.write(kept.as_bytes()).await;
+    connection.until("alive").await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    // Half of the second head, and then silence.
+    let bytes = Ask::get("/v1/models").bytes();
+    connection.write(&bytes[..20]).await;
+    let began = tokio::time::Instant::now();
+    let read = connection.until("408 Request Timeout").await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{read}");
+
+    let world =
+        World::with("ziggurat: {limits: {header_read_timeout: 10ms, idle_timeout: 300ms}}").await;
+    let mut idle = Connection::open(world.address()).await;
+    idle.write(kept.as_bytes()).await;
+    idle.until("alive").await;
+    let began = tokio::time::Instant::now();
+    let answer = idle.answer().await;
+    assert_eq!(answer.status, 200, "nothing was said that could be answered");
+    assert!(began.elapsed() > Duration::from_millis(200));
+}

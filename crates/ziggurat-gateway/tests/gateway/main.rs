@@ -1,5 +1,7 @@
 //! The gateway over real sockets, with a fake provider of each kind behind it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+
 mod binary;
 mod calls;
 mod client;
