@@ -49,6 +49,8 @@ pub struct Deployment {
     pub max_event: usize,
     /// The largest whole answer, in bytes.
     pub max_reply: u64,
+    /// Whether the caller's own headers (`x-…`, `anthropic-beta`) are sent on.
+    pub forward_headers: bool,
     scheme: Scheme,
     authority: Authority,
     /// Without a slash at its end.
@@ -92,6 +94,7 @@ impl Deployment {
             price: None,
             max_event: 16 << 20,
             max_reply: 256 << 20,
+            forward_headers: false,
             scheme: parts.scheme.unwrap_or(Scheme::HTTPS),
             authority: parts.authority.unwrap_or_else(|| Authority::from_static("invalid.invalid")),
             prefix: path.path().trim_end_matches('/').into(),
@@ -187,6 +190,14 @@ impl Deployment {
     #[must_use]
     pub fn max_reply(mut self, bytes: u64) -> Self {
         self.max_reply = bytes;
+        self
+    }
+
+    /// Sends the caller's own headers on: those that begin with `x-`, but for credentials and what is about the way here, and
+    /// `anthropic-beta`. Off unless told.
+    #[must_use]
+    pub fn forward_headers(mut self, on: bool) -> Self {
+        self.forward_headers = on;
         self
     }
 

@@ -71,6 +71,9 @@ pub(super) fn outgoing(call: &Call, deployment: &Deployment) -> Result<Outgoing,
     if same || (operation == Operation::Models && call.dialect() == Some(dialect)) {
         pass_on(dialect.request_headers(), &call.head().headers, &mut headers);
     }
+    if deployment.forward_headers {
+        forward(&call.head().headers, dialect, &mut headers);
+    }
     let body = if operation == Operation::Models {
         plan.decode = (call.dialect() != Some(dialect)).then(Restore::default);
         headers.remove(header::CONTENT_TYPE);
@@ -227,6 +230,27 @@ fn pass_on(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
             } else {
                 to.append(name, value.clone());
             }
+        }
+    }
+}
+
+/// Passes on the caller's own headers, as an operator may wish: what begins with `x-` and is neither a credential nor about the
+/// way here, and the betas asked for.
+fn forward(from: &HeaderMap, dialect: Dialect, to: &mut HeaderMap) {
+    const OURS: [&str; 6] =
+        ["x-ziggurat-", "x-litellm-", "x-forwarded-", "x-real-ip", "x-request-id", "x-stainless-"];
+    const SECRET: [&str; 5] = ["key", "token", "auth", "secret", "cookie"];
+    let wanted = |name: &HeaderName| match name.as_str() {
+        "anthropic-beta" => dialect == ziggurat_dialects::ANTHROPIC,
+        name => {
+            name.starts_with("x-")
+                && !OURS.iter().any(|prefix| name.starts_with(prefix))
+                && !SECRET.iter().any(|word| name.contains(word))
+        }
+    };
+    for name in from.keys().filter(|name| wanted(name)) {
+        if !to.contains_key(name) {
+            pass_on(std::slice::from_ref(name), from, to);
         }
     }
 }
