@@ -27,6 +27,7 @@ pub fn main() -> ExitCode {
         }
         None => serve(&cli.serve).map(|()| true),
     };
+    logs::flush();
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -21,6 +21,7 @@ pub async fn signalled(ending: &Ending) -> io::Result<()> {
     tokio::spawn(async move {
         signals.next().await;
         tracing::warn!("stopped before calls under way were finished");
+        crate::logs::flush();
         std::process::exit(1);
     });
     Ok(())

@@ -207,6 +207,7 @@ impl Maker {
             .model(model)
             .capabilities(capabilities(provider, known_as, &entry.info))
             .loss_policy(config.loss_policy(entry))
+            .forward_headers(config.general.forward_client_headers)
             .allow(entry.allowed_openai_params.iter().map(String::as_str))
             .drop_params(entry.additional_drop_params.iter().map(String::as_str))
             .max_event(

@@ -116,6 +116,34 @@ async fn providers_get_their_own_key_and_nothing_that_is_not_theirs() {
 }
 
 #[tokio::test]
+async fn callers_headers_are_sent_on_where_that_is_configured() {
+    for on in [false, true] {
+        let rest = format!("general_settings: {{forward_client_headers_to_llm_api: {on}}}");
+        let world = World::with(&rest).await;
+        for body in [chat("gpt", "hi"), chat("claude", "hi")] {
+            let answer = Ask::json(CHAT, &body)
+                .header("x-tenant", "acme")
+                .header("x-my-api-key", "sk-callers")
+                .header("x-api-key", "sk-callers")
+                .header("x-forwarded-for", "10.0.0.1")
+                .header("x-litellm-tags", "t")
+                .header("anthropic-beta", "b-1")
+                .send(world.address())
+                .await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        let (openai, anthropic) = (world.openai.last_request(), world.anthropic.last_request());
+        let tenant = on.then_some("acme");
+        assert_eq!((openai.header("x-tenant"), anthropic.header("x-tenant")), (tenant, tenant));
+        assert_eq!(anthropic.header("anthropic-beta"), on.then_some("b-1"));
+        assert_eq!(anthropic.header("x-api-key"), Some("sk-anthropic"));
+        for name in ["x-my-api-key", "x-forwarded-for", "x-litellm-tags", "anthropic-beta"] {
+            assert_eq!(openai.header(name), None, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn tokens_are_counted_by_the_provider_or_else_estimated() {
     let world = World::plain().await;
     let path = "/v1/messages/count_tokens";

@@ -6,15 +6,24 @@
 
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::cli::{LogFormat, Serve};
 use crate::config::Config;
+
+mod batch;
+
+use batch::Batch;
+
+/// The lines that wait, once somebody logs to a file or a pipe.
+static BATCH: OnceLock<Batch> = OnceLock::new();
 
 /// The target of the lines about finished calls.
 pub(crate) const CALL: &str = "ziggurat::call";
@@ -113,13 +122,26 @@ pub fn is_json(serve: &Serve, config: &Config) -> bool {
 ///
 /// When somebody else has begun already.
 pub fn begin(filter: Filter, json: bool) -> Result<(), TryInitError> {
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let watched = io::stderr().is_terminal();
+    let writer = if watched {
+        BoxMakeWriter::new(io::stderr)
+    } else {
+        BoxMakeWriter::new(BATCH.get_or_init(Batch::begin).clone())
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = if json {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     } else {
-        lines.with_ansi(io::stderr().is_terminal()).boxed()
+        lines.with_ansi(watched).boxed()
     };
     tracing_subscriber::registry().with(lines.with_filter(filter.0)).try_init()
+}
+
+/// Writes out what waits: the last thing a program does.
+pub fn flush() {
+    if let Some(batch) = BATCH.get() {
+        batch.flush();
+    }
 }
 
 #[cfg(test)]
