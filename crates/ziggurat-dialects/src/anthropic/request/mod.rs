@@ -25,7 +25,7 @@ use self::thinking::Mode;
 use self::tools::Tools;
 use super::ANTHROPIC;
 use crate::Names;
-use crate::json::Object;
+use crate::json::{Fields, Object};
 use crate::normalise::{Conversation, MidSystem, Profile, normalise};
 
 /// Where a request goes, and in whose words its losses are told.
@@ -139,6 +139,12 @@ fn own_extra<'a>(chat: &'a Chat, name: &str) -> Option<&'a RawJson> {
     chat.extras.get(name).filter(|_| chat.extras.dialect == Some(ANTHROPIC))
 }
 
+/// Whether all of a member was kept, type included, and not only what the superset has no field for: that goes where the rest
+/// of it goes, or not at all.
+fn is_whole(rest: &RawJson) -> bool {
+    rest.read::<Fields<'_>>().is_ok_and(|fields| fields.get("type").is_some())
+}
+
 /// A conversation as it is sent.
 struct Plan<'a> {
     talk: Conversation,
@@ -200,14 +206,14 @@ impl<'a> Plan<'a> {
             tools.write(object.member("tools"), &mut marks.tools);
         }
         let rest = own_extra(chat, "tool_choice");
-        if tools.has_choice() || rest.is_some() {
+        if tools.has_choice() || rest.is_some_and(is_whole) {
             let mut choice = Object::begin(object.member("tool_choice"));
             tools.write_choice(&mut choice);
             rest.into_iter().for_each(|rest| choice.members_of(rest));
             choice.end();
         }
         let rest = own_extra(chat, "thinking");
-        if thinking.mode != Mode::Unsaid || rest.is_some() {
+        if thinking.mode != Mode::Unsaid || rest.is_some_and(is_whole) {
             let mut inner = Object::begin(object.member("thinking"));
             thinking.write(&mut inner);
             rest.into_iter().for_each(|rest| inner.members_of(rest));

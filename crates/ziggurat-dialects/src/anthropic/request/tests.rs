@@ -499,6 +499,18 @@ fn allowed_tools_are_the_only_ones_sent() {
     assert_eq!(sent.losses, ["tool_choice=emulated"]);
 }
 
+/// The rest of a member whose type was not sent went alone, and was refused for want of a type.
+#[test]
+fn what_belongs_to_thinking_that_is_left_out_is_left_out_too() {
+    let chat = parse(&json!({
+        "model": "m", "max_tokens": 2048, "messages": [{"role": "user", "content": "Hi"}],
+        "thinking": {"type": "enabled", "budget_tokens": 1024, "new": 1},
+    }));
+    assert_eq!(to().own().send(&chat).body["thinking"]["new"], 1);
+    let body = to().own().model(|caps| caps.reasoning = false).send(&chat).body;
+    assert_eq!(body.get("thinking"), None);
+}
+
 #[test]
 fn a_tool_that_does_not_exist_cannot_be_forced() {
     let mut chat = hello();

@@ -150,7 +150,9 @@ impl Decoder {
             .map_err(|_| error::malformed("an event of the stream is no JSON object"))?;
         let kind = fields.take("type").and_then(|kind| json::shared_text(kind, &body));
         let name = event.name.and_then(|name| std::str::from_utf8(name).ok());
-        let Some(kind) = kind.as_deref().or(name) else { return Ok(()) };
+        // Clients take an event of this name for an error, whatever its data says.
+        let kind = if name == Some("error") { name } else { kind.as_deref().or(name) };
+        let Some(kind) = kind else { return Ok(()) };
         self.event(kind, fields, &body, event, events).map_err(|error| match error.param() {
             Some(_) => error::malformed(error),
             None => error,

@@ -40,7 +40,8 @@ impl SideReader for Side {
         if self.decoder.has_ended() {
             return Verdict::Pass;
         }
-        if let Some(data) = &event.data
+        if event.name != Some(b"error")
+            && let Some(data) = &event.data
             && self.plain(data, frame)
         {
             return Verdict::Pass;

@@ -270,6 +270,15 @@ fn an_error_in_the_stream_is_the_last_event() {
     assert_eq!(written.iter().filter(|event| event["type"] == "message_stop").count(), 0);
 }
 
+/// It was looked up by the type in its data, and skipped, where every client fails on the event's name.
+#[test]
+fn an_event_called_error_is_one_whatever_its_data_says() {
+    for data in ["{}", r#"{"type":"overloaded","error":{"message":"busy"}}"#] {
+        let events = decoded(&Bytes::from(format!("event: error\ndata: {data}\n\n")));
+        assert!(matches!(events[..], [Event::Start(_), Event::Error(_)]), "{events:?}");
+    }
+}
+
 #[test]
 fn a_stream_that_breaks_off_is_an_error_unless_all_has_come() {
     let mut events = golden();
