@@ -21,6 +21,8 @@ use super::visit::{past_deadline, shutting_down};
 /// The body of an answer. The call is settled when its last bytes are read from here; dropping it before cancels the call.
 pub struct ResponseBody(Kind);
 
+// A body is moved a few times a call: that costs less than a box.
+#[allow(clippy::large_enum_variant)]
 enum Kind {
     Plain(Body),
     /// A whole answer; the reply is ended when the bytes are taken.
@@ -48,6 +50,8 @@ struct Stream {
     request_id: Str,
 }
 
+// There is one of these a stream, in a box already.
+#[allow(clippy::large_enum_variant)]
 enum State {
     Waiting(Asking, Option<Guard>),
     Streaming(Reply),
