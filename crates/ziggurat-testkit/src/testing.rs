@@ -43,6 +43,18 @@ pub(crate) fn ask(
     headers: &[(&str, &str)],
     body: impl Into<bytes::Bytes>,
 ) -> Told {
+    ask_as(vendor, 1, method, target, headers, body)
+}
+
+/// Asks a vendor, as the request of this number.
+pub(crate) fn ask_as(
+    vendor: &impl Vendor,
+    number: u64,
+    method: Method,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<bytes::Bytes>,
+) -> Told {
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query.to_owned())),
         None => (target, None),
@@ -58,7 +70,7 @@ pub(crate) fn ask(
         body: body.into(),
         connection: 1,
     };
-    take_apart(vendor.answer(&request, 1))
+    take_apart(vendor.answer(&request, number))
 }
 
 pub(crate) fn take_apart(script: Script) -> Told {

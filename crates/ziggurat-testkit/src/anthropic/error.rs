@@ -25,6 +25,11 @@ impl Fault {
         Self::new(400, "invalid_request_error", message)
     }
 
+    /// With `details.error_code`.
+    pub(super) fn detailed(self, code: &'static str) -> Self {
+        Self { detail: Some(code), ..self }
+    }
+
     /// A 400 about the member at this path.
     pub(super) fn at(path: &str, what: &str) -> Self {
         Self::invalid(format!("{path}: {what}"))

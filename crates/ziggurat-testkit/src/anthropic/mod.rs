@@ -1,7 +1,8 @@
 //! Anthropic: Messages, token counting and the list of models, as strict as the vendor.
 //!
 //! Both versions of the API, `2023-06-01` and `2026-10-21`. What a model takes is decided by its
-//! name; thinking blocks are only taken back with the signature that this fake gave them.
+//! name; thinking blocks are only taken back with the signature that this fake gave them. Threads
+//! (in beta) are held for as long as the vendor lives.
 
 mod behave;
 mod blocks;
@@ -16,9 +17,12 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod thinking;
+mod threads;
 mod tools;
 mod turns;
 mod validate;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -29,6 +33,7 @@ use self::{
     behave::Asked,
     error::{Fault, vendor_headers},
     models::Model,
+    threads::{Threads, Turn},
 };
 use crate::{
     After, Recorded, Script, Vendor,
@@ -48,6 +53,7 @@ const MOST_BODY: usize = 32 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Anthropic {
     keys: Vec<String>,
+    threads: Arc<Threads>,
 }
 
 /// The versions of the API.
@@ -99,7 +105,8 @@ impl Anthropic {
             return Ok(plain(&models::list()));
         }
         let betas = betas(&request.headers);
-        let body = body(request)?;
+        let mut body = body(request)?;
+        let turn = if counting { None } else { self.threads.resume(&mut body, &betas)? };
         let (model, name) = validate::check(&body, &Manners { version, betas, counting })?;
         let asked = Asked::read(&body, &model);
         if counting {
@@ -108,7 +115,20 @@ impl Anthropic {
         let speech = model::respond(&asked.prompt, 0)
             .map_err(|failure| Fault::asked(&failure.kind, failure.retry_after))?;
         let context = Context { name, number, omitted: asked.omitted };
+        if let Some(turn) = turn {
+            self.hold(turn, &context, &speech);
+        }
         if asked.stream { Ok(streamed(&context, &speech)) } else { whole(&context, &speech) }
+    }
+
+    /// Holds a conversation. One whose answer broke off or was refused is not held.
+    fn hold(&self, turn: Turn, context: &Context, speech: &Speech) {
+        if speech.break_down.is_none() && speech.refusal.is_none() {
+            let message = serde_json::to_value(reply::message(context, speech));
+            let mut message = message.expect("JSON is JSON");
+            let id = message["id"].as_str().unwrap_or_default().to_owned();
+            self.threads.hold(turn, id, message["content"].take());
+        }
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<(), Fault> {

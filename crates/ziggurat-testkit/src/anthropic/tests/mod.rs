@@ -4,6 +4,7 @@ mod behaviour;
 mod gates;
 mod refusals;
 mod streams;
+mod threads;
 
 use http::Method;
 use serde_json::{Value, json};
