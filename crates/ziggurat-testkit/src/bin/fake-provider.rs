@@ -1,7 +1,8 @@
 //! A fake provider as a process of its own, for tests that are not written in Rust.
 //!
 //! Prints where it listens and serves until it is killed. `GET /__requests` shows what was asked
-//! so far, `DELETE /__requests` forgets it.
+//! so far, `DELETE /__requests` forgets it. `GET /__disconnects` counts the clients that left in the
+//! middle of an answer.
 
 use std::{
     env,

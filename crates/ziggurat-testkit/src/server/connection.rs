@@ -28,7 +28,9 @@ use crate::{
 const MOST_PIPELINED: usize = 1 << 20;
 
 /// Where the requests are shown to tests outside this process.
-const CONTROL: &str = "/__requests";
+const REQUESTS: &str = "/__requests";
+/// Where they are told how many clients left in the middle of an answer.
+const DISCONNECTS: &str = "/__disconnects";
 
 pub(super) async fn serve(mut stream: TcpStream, vendor: Arc<dyn Vendor>, ledger: Arc<Ledger>) {
     let (connection, _open) = ledger.connect();
@@ -73,8 +75,12 @@ fn arrive(
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
         None => (target, None),
     };
-    if path == CONTROL {
-        return (0, control(&method, ledger));
+    match path.as_str() {
+        REQUESTS => return (0, control(&method, ledger)),
+        DISCONNECTS => {
+            return (0, Script::of(Reply::json(StatusCode::OK, ledger.disconnects().to_string())));
+        }
+        _ => {}
     }
     let request = Recorded { method, path, query, headers, body, connection };
     let (number, script) = ledger.arrive(&request);

@@ -20,10 +20,13 @@ use crate::{Recorded, Script, anthropic::Anthropic, openai::OpenAi};
 ///
 /// Scripts are used up by requests in the order they arrive, whatever the path; a request that
 /// finds none is answered as the vendor would. `GET /__requests` returns what was recorded as
-/// JSON, `DELETE /__requests` forgets it, and neither is recorded.
+/// JSON, `DELETE /__requests` forgets it, `GET /__disconnects` counts [`disconnects`], and none of
+/// these is recorded.
 ///
 /// A client that closes its connection, or its sending half, while an answer is under way counts
 /// as a disconnect; the answer is dropped at once.
+///
+/// [`disconnects`]: Self::disconnects
 pub struct FakeProvider {
     address: SocketAddr,
     base_path: &'static str,

@@ -195,6 +195,9 @@ async fn a_stall_holds_until_the_client_leaves() {
     drop(stream);
     soon(provider.wait_disconnect()).await;
     assert_eq!(provider.disconnects(), 1);
+    let get = "GET /__disconnects HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let (answer, _) = read_all(&mut send(&provider, get).await).await;
+    assert_eq!(body(&answer), "1");
     soon(async {
         while provider.open_connections() > 0 {
             tokio::task::yield_now().await;
