@@ -10,7 +10,28 @@ use tower_service::Service;
 use ziggurat_core::{Body, BoxError};
 
 /// A `reqwest::Client` as a transport, for programs that have one already, with its proxies, certificates and pool.
-#[derive(Clone, Debug, Default)]
+///
+/// How a client is made is up to the program, and so is who does its cryptography: this crate asks reqwest for rustls without a
+/// provider. Unless the program enables another TLS feature of reqwest, it installs one before it builds the client, which
+/// panics otherwise.
+///
+/// ```
+/// use ziggurat_http::transport::ReqwestTransport;
+///
+/// # fn main() -> Result<(), reqwest::Error> {
+/// // Once, at the start of the program. It fails only if one is installed already.
+/// let _ = rustls::crypto::ring::default_provider().install_default();
+/// let client = reqwest::Client::builder()
+///     // The answer is forwarded as it came.
+///     .redirect(reqwest::redirect::Policy::none())
+///     .tcp_nodelay(true)
+///     .build()?;
+/// let transport = ReqwestTransport::from(client);
+/// # drop(transport);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
 pub struct ReqwestTransport(reqwest::Client);
 
 impl From<reqwest::Client> for ReqwestTransport {
