@@ -140,7 +140,7 @@ impl Visit {
         match reply.body() {
             ReplyBody::Frames(_) => {
                 let mut response = respond::stream_head();
-                write_head(response.headers_mut(), &facts, reply.head());
+                write_head(response.headers_mut(), &facts, reply.head_mut());
                 let deadline = self.settings.deadline.map(|deadline| head.received + deadline);
                 let request_id = head.request_id.clone();
                 let settings = &*self.settings;
@@ -151,7 +151,7 @@ impl Visit {
             ReplyBody::Raw(_) => {
                 let mut response = Response::new(());
                 *response.status_mut() = reply.head().status;
-                write_head(response.headers_mut(), &facts, reply.head());
+                write_head(response.headers_mut(), &facts, reply.head_mut());
                 match reply.take_body() {
                     ReplyBody::Raw(body) => response.map(|()| ResponseBody::plain(body)),
                     _ => self.refuse(head, &ask.model, &Error::closed()),
@@ -165,7 +165,7 @@ impl Visit {
                     headers.reserve(respond::EXPECTED_HEADERS);
                     let json = HeaderValue::from_static("application/json");
                     headers.insert(header::CONTENT_TYPE, json);
-                    write_head(headers, &facts, reply.head());
+                    write_head(headers, &facts, reply.head_mut());
                     response.map(|()| ResponseBody::whole(bytes, reply))
                 }
                 Err(error) => {
@@ -196,10 +196,15 @@ impl Visit {
     }
 }
 
-fn write_head(headers: &mut HeaderMap, facts: &Facts<'_>, head: &ReplyHead) {
-    // The provider's first: ours stand where both have one.
-    for (name, value) in &head.headers {
-        headers.append(name, value.clone());
+fn write_head(headers: &mut HeaderMap, facts: &Facts<'_>, head: &mut ReplyHead) {
+    // The provider's first: ours stand where both have one. They are taken, since they are slices of the buffer of the
+    // provider's connection, which would otherwise live as long as the answer.
+    let mut last = None;
+    for (name, value) in std::mem::take(&mut head.headers) {
+        last = name.or(last);
+        if let Some(name) = &last {
+            headers.append(name, value);
+        }
     }
     facts.write(headers, head.provider_time);
     facts.write_reply(headers, head);
