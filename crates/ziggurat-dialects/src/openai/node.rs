@@ -66,6 +66,11 @@ impl<'a> Node<'a> {
         json::shared_text(self.text, self.body)
     }
 
+    /// The text of a string, if it is one. A string with a fault in it is an error: it must not pass for nothing.
+    pub(super) fn if_string(&self) -> Result<Option<Str>, Error> {
+        if self.is_string() { self.string().map(Some) } else { Ok(None) }
+    }
+
     pub(super) fn flag(&self) -> Result<bool, Error> {
         self.read("true or false")
     }

@@ -88,7 +88,7 @@ impl ChoiceState {
         let [blocks, reasoning, short, content, refusal, annotations, audio, calls, legacy] =
             delta.pick(names)?;
 
-        let reasoning = reasoning.or(short).and_then(|node| node.as_string()).unwrap_or_default();
+        let reasoning = said(reasoning.or(short))?;
         let blocks = match blocks.filter(Node::is_list) {
             Some(blocks) => wire::thinking_blocks(&blocks)?,
             None => Vec::new(),
@@ -97,9 +97,8 @@ impl ChoiceState {
         if let Some(content) = content {
             self.content(&content, events)?;
         }
-        if let Some(text) =
-            refusal.and_then(|node| node.as_string()).filter(|text| !text.is_empty())
-        {
+        let text = said(refusal)?;
+        if !text.is_empty() {
             let part = self.flow(Flow::Refusal, events);
             self.refused = true;
             events.push(Event::Refusal { part, text });
@@ -124,8 +123,8 @@ impl ChoiceState {
             let piece = Piece {
                 number: Some(LEGACY_CALL),
                 id: Str::new(),
-                name: name.and_then(|name| name.as_string()).unwrap_or_default(),
-                arguments: arguments.and_then(|text| text.as_string()).unwrap_or_default(),
+                name: said(name)?,
+                arguments: said(arguments)?,
                 kind: ToolCallKind::Function,
                 signature: None,
             };
@@ -177,28 +176,25 @@ impl ChoiceState {
 
     /// Content is text; Mistral's is a list when the model thinks.
     fn content(&mut self, content: &Node<'_>, events: &mut Vec<Event>) -> Result<(), Error> {
-        if let Some(text) = content.as_string() {
+        if let Some(text) = content.if_string()? {
             self.text(text, events);
         } else if content.is_list() {
             content.items(|_, item| {
                 let [text, thinking] = item.pick(["text", "thinking"])?;
                 if let Some(thinking) = thinking {
                     let mut thought = |node: &Node<'_>| {
-                        let text = node.as_string().unwrap_or_default();
-                        self.reasoning(text, Vec::new(), events);
+                        self.reasoning(said(Some(*node))?, Vec::new(), events);
+                        Ok(())
                     };
                     if thinking.is_list() {
                         thinking.items(|_, item| {
-                            if let Some(text) = item.get("text") {
-                                thought(&text);
-                            }
-                            Ok(())
+                            item.get("text").map_or(Ok(()), |text| thought(&text))
                         })?;
                     } else {
-                        thought(&thinking);
+                        thought(&thinking)?;
                     }
                 }
-                self.text(text.and_then(|text| text.as_string()).unwrap_or_default(), events);
+                self.text(said(text)?, events);
                 Ok(())
             })?;
         }
@@ -226,13 +222,13 @@ impl ChoiceState {
         let arguments = text(if custom.is_some() { "input" } else { "arguments" });
         let piece = Piece {
             number: index.and_then(|index| index.as_count()),
-            id: id.and_then(|id| id.as_string()).unwrap_or_default(),
-            name: text("name").and_then(|name| name.as_string()).unwrap_or_default(),
+            id: said(id)?,
+            name: said(text("name"))?,
             arguments: match arguments {
                 None => Str::new(),
                 // Some servers send the object itself.
                 Some(arguments) if arguments.is_object() => arguments.raw()?.into_text(),
-                Some(arguments) => arguments.as_string().unwrap_or_default(),
+                Some(arguments) => said(Some(arguments))?,
             },
             kind,
             signature: wire::call_signature(call),
@@ -383,6 +379,11 @@ impl ChoiceState {
         let stop: Stop = wire::decode_stop(word, calls, self.refused);
         events.push(Event::Stop { choice: self.choice, stop: Box::new(stop) });
     }
+}
+
+/// The text that stands here; anything but a string says nothing.
+fn said(node: Option<Node<'_>>) -> Result<Str, Error> {
+    Ok(node.map(|node| node.if_string()).transpose()?.flatten().unwrap_or_default())
 }
 
 /// What one delta says about one call.

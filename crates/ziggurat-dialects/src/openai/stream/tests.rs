@@ -417,6 +417,21 @@ fn events_that_are_none_of_ours_are_skipped() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::BadUpstream);
 }
 
+/// A text with a control character in it is no JSON string. It was taken for no text at all, and was missing from the answer.
+#[test]
+fn a_text_that_cannot_be_read_is_not_silently_lost() {
+    for delta in [
+        "\"content\":\"a\u{0}b\"",
+        "\"reasoning_content\":\"a\tb\"",
+        "\"refusal\":\"\\ud800\"",
+        "\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"\\x\"}}]",
+    ] {
+        let bytes = Bytes::from(chunk(delta));
+        let read = OPENAI.decoder(&Restore::default()).decode(&bytes, &mut Vec::new());
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::BadUpstream, "{delta}");
+    }
+}
+
 #[test]
 fn empty_pieces_of_calls_and_choices_after_them_are_nothing() {
     let empty = stream(&[
