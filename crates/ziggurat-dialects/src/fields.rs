@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ziggurat_core::{Dialect, Message};
+use ziggurat_core::{Dialect, Error, Losses, Message, Severity};
 
 /// A field of the superset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +150,37 @@ impl Names {
     pub fn member(self, object: &str, name: &str) -> Cow<'static, str> {
         format!("{object}.{name}").into()
     }
+}
+
+/// The code of the error by which Anthropic's clients learn that they have to send the whole conversation.
+pub(crate) const NO_THREADS: &str = "thread_unsupported_request";
+
+/// Loses a member that the superset has no field for; `path` is where it stood in the request of a caller who speaks `source`.
+///
+/// # Errors
+///
+/// When the call would mean something else without it.
+pub(crate) fn lose(
+    source: Option<Dialect>,
+    path: String,
+    losses: &mut Losses,
+) -> Result<(), Error> {
+    let foreign = |path: &str| (Names::of(source) == Names::Anthropic).then(|| path.to_owned());
+    let (severity, reason) = match foreign(&path).as_deref() {
+        // What was said before is with the provider, and what is new makes no sense alone.
+        Some("thread") => {
+            let reason = "no conversations are held there, send all of it without `thread`";
+            return losses
+                .drop(Severity::Grave, path, reason)
+                .map_err(|error| error.with_code(NO_THREADS));
+        }
+        Some("mcp_servers") => (Severity::Doubtful, "the model cannot call servers by itself"),
+        Some("inference_geo") => {
+            (Severity::Doubtful, "the target does not promise where it computes")
+        }
+        _ => (Severity::Harmless, "the target has no such field"),
+    };
+    losses.drop(severity, path, reason)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use ziggurat_core::{Error, ErrorKind, Origin, ProviderError, Str};
 
 use super::{ANTHROPIC, REQUEST_ID};
+use crate::fields::NO_THREADS;
 use crate::hints::{contains, redact, retry_after, text_header};
 use crate::json::{self, Fields, Object};
 
@@ -259,6 +260,12 @@ impl Written {
             inner.text("message", &format!("prompt is too long: {message}"));
         } else {
             inner.text("message", &message);
+        }
+        // Clients go by the code where there is something to be done about it.
+        if let Some(code) = error.code().filter(|code| *code == NO_THREADS) {
+            let mut details = Object::begin(inner.member("details"));
+            details.text("error_code", code);
+            details.end();
         }
         inner.end();
         match request_id {

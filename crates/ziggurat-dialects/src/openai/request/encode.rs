@@ -2,10 +2,11 @@
 
 use ziggurat_core::{
     Capabilities, Changes, Chat, EncodedRequest, Error, ErrorKind, Extras, Losses, OutputFormat,
-    Part, Restore, Severity, Target, Typed,
+    Part, Restore, Target, Typed,
 };
 
 use super::{params, write};
+use crate::fields;
 use crate::json::Object;
 use crate::normalise::{Conversation, MidSystem, Profile, normalise};
 use crate::openai::OPENAI;
@@ -161,8 +162,7 @@ pub(super) fn extras(
         if own || context.losses.passes(name) {
             object.raw(short, value.get());
         } else {
-            let reason = "the target has no such field";
-            context.losses.drop(Severity::Harmless, path(name), reason)?;
+            fields::lose(extras.dialect, path(name), context.losses)?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use ziggurat_core::{
     Role, Source, Str, Target, Tool, ToolCallKind, ToolChoice, ToolKind, Typed,
 };
 
-use crate::OPENAI;
+use crate::{ANTHROPIC, OPENAI};
 
 /// Another dialect, as far as encoding must know there is one: nothing of it is called.
 fn foreign() -> Dialect {
@@ -571,6 +571,28 @@ fn parameters_that_only_other_dialects_know_are_lost_by_name() {
     assert_eq!(sent.losses, ["top_k=dropped", "cache.auto=dropped"]);
     assert_eq!(sent.body.get("top_k"), None);
     assert_eq!(sent.body["service_tier"], "default");
+}
+
+#[test]
+fn what_another_provider_holds_cannot_be_left_out() {
+    let lose = |name: &str, policy| {
+        let mut chat = decode(&with("n", json!(1)));
+        chat.extras = Extras::of(ANTHROPIC);
+        chat.extras.push(name.into(), RawJson::EMPTY_OBJECT);
+        encode_with(&chat, &Capabilities::default(), Some(ANTHROPIC), policy)
+    };
+    // A continued thread lost its beginning, and its tools' results came as words.
+    let error = lose("thread", LossPolicy::Allow).map(|sent| sent.body).unwrap_err();
+    assert_eq!(error.param(), Some("thread"));
+    let (status, body) = ANTHROPIC.encode_error(&error, None);
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(status, 400);
+    assert_eq!(body["error"]["details"]["error_code"], "thread_unsupported_request");
+    for name in ["mcp_servers", "inference_geo"] {
+        assert!(lose(name, LossPolicy::Default).is_err(), "{name}");
+        assert_eq!(lose(name, LossPolicy::Allow).unwrap().losses, [format!("{name}=dropped")]);
+    }
+    assert!(lose("context_management", LossPolicy::Default).is_ok());
 }
 
 #[test]
