@@ -27,6 +27,32 @@ pub struct Route {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Routes(());
 
+/// The header by which Google's clients tell what they are.
+const GEMINI_CLIENT: &str = "x-goog-api-client";
+
+/// Whether a path is one of Gemini's calls, which has the verb at its end: `/v1/models/gemini-2.5-flash:generateContent`.
+fn is_gemini(path: &str) -> bool {
+    let verb = path.rsplit_once(':').map_or("", |(_, verb)| verb);
+    path.contains("/models/")
+        && (["generateContent", "streamGenerateContent", "countTokens", "predict"].contains(&verb)
+            || verb.ends_with("embedContent")
+            || verb.ends_with("EmbedContents"))
+}
+
+/// What helps somebody who asked for a path that is not served.
+pub(super) fn hint(path: &str, headers: &HeaderMap) -> &'static str {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if is_gemini(path) || headers.contains_key(GEMINI_CLIENT) {
+        "Gemini's API is not served, use OpenAI's at /v1/chat/completions or Anthropic's at /v1/messages"
+    } else if path.starts_with("/v1/v1/") {
+        "the client adds /v1 itself, leave it out of its base URL"
+    } else if path.ends_with("/responses") {
+        "OpenAI's Responses API is not served, use /v1/chat/completions"
+    } else {
+        "models are called at /v1/chat/completions and /v1/messages"
+    }
+}
+
 /// What was found.
 pub(super) enum Found {
     Route(Route),
@@ -61,6 +87,10 @@ impl Routes {
     pub(super) fn find(&self, method: &Method, path: &str, headers: &HeaderMap) -> Found {
         let dialect = self.dialect(path, headers);
         let Some((operation, model)) = Self::operation(path) else { return Found::Nothing };
+        // Gemini's list of models has the same path and another shape: its clients would read ours as empty.
+        if operation == Operation::Models && headers.contains_key(GEMINI_CLIENT) {
+            return Found::Nothing;
+        }
         let (fits, allow) = match operation {
             Operation::Models => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
             _ => (method == Method::POST, "POST"),
@@ -85,7 +115,7 @@ impl Routes {
             "/models" => return Some((Operation::Models, None)),
             _ => {}
         }
-        if let Some(model) = bare.strip_prefix("/models/") {
+        if let Some(model) = bare.strip_prefix("/models/").filter(|_| !is_gemini(path)) {
             return Some((Operation::Models, Some(unescape(model)?)));
         }
         let rest = path
@@ -168,6 +198,29 @@ mod tests {
         headers.insert("anthropic-version", http::HeaderValue::from_static("2023-06-01"));
         let route = Routes::default().route(&Method::GET, "/v1/models", &headers).unwrap();
         assert_eq!(route.dialect, ANTHROPIC);
+    }
+
+    #[test]
+    fn gemini_is_told_that_it_is_not_served() {
+        let path = "/v1/models/gemini-2.5-flash:generateContent";
+        let mut headers = HeaderMap::new();
+        for method in [Method::POST, Method::GET] {
+            // A 405 sent callers looking for another method.
+            assert!(matches!(Routes::default().find(&method, path, &headers), Found::Nothing));
+        }
+        assert!(hint(path, &headers).starts_with("Gemini's API"));
+        assert!(find(&Method::GET, "/v1/models/llama3:8b").is_some());
+        headers.insert(GEMINI_CLIENT, http::HeaderValue::from_static("google-genai-sdk/3"));
+        assert_eq!(Routes::default().route(&Method::GET, "/v1/models", &headers), None);
+        assert!(hint("/v1/models", &headers).starts_with("Gemini's API"));
+    }
+
+    #[test]
+    fn a_wrong_base_url_is_recognised() {
+        let headers = HeaderMap::new();
+        assert!(hint("/v1/v1/messages", &headers).contains("base URL"));
+        assert!(hint("/v1/responses", &headers).contains("Responses"));
+        assert!(hint("/chat", &headers).contains("/v1/chat/completions"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use super::layer::Settings;
 use super::respond::{self, refusal};
-use super::routes::{Found, Routes};
+use super::routes::{Found, Routes, hint};
 use super::visit::Visit;
 
 /// `http::Request` in, `http::Response` out; never an error. Made by [`FrontDoorLayer`](super::FrontDoorLayer).
@@ -85,7 +85,12 @@ impl<B> Service<Request<B>> for NotFound {
         let path = request.uri().path();
         let error = Error::new(
             ErrorKind::NotFound,
-            format!("there is nothing at {} {}", request.method(), printable(path)),
+            format!(
+                "there is nothing at {} {}: {}",
+                request.method(),
+                printable(path),
+                hint(path, request.headers())
+            ),
         )
         .with_code("not_found");
         let dialect = Routes::default().dialect(path, request.headers());
