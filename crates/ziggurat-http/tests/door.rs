@@ -1,9 +1,11 @@
 //! The front door: bad input, slow clients, clocks, and the end of the program.
+// Helpers outside of test functions: they fail a test by panicking, too.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -11,7 +13,7 @@ use support::{Answer, Gateway, HELLO, HELLO_STREAMED, Ledger, anthropic, openai,
 use tokio_util::sync::CancellationToken;
 use tower_layer::Layer;
 use tower_service::Service;
-use ziggurat_core::{Body, End, ErrorKind};
+use ziggurat_core::{Body, End, ErrorKind, Instant};
 use ziggurat_http::{AdmissionLayer, FrontDoorLayer, ServeOptions};
 use ziggurat_testkit::{FakeProvider, Script};
 

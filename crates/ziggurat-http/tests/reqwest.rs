@@ -1,4 +1,6 @@
 //! A `reqwest::Client` as the transport.
+// Helpers outside of test functions: they fail a test by panicking, too.
+#![allow(clippy::unwrap_used)]
 #![cfg(all(feature = "reqwest", feature = "transport", feature = "serve"))]
 
 mod support;

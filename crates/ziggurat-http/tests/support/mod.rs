@@ -1,5 +1,6 @@
 //! A gateway of two layers on a loopback port, and a client for it.
-#![allow(dead_code)]
+// Not every test uses all of it, and helpers fail a test by panicking.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
