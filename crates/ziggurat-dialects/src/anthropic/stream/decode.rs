@@ -302,8 +302,10 @@ impl Decoder {
                 self.open(index, Kind::Complete, Some(PartKind::Redacted(data)), events);
             }
             "tool_use" => {
-                let (id, name) =
-                    (text("id")?.unwrap_or_default(), text("name")?.unwrap_or_default());
+                let (id, name) = (text("id")?.unwrap_or_default(), text("name")?);
+                // Nobody can run a tool that is not named.
+                let name = name.filter(|name| !name.is_empty());
+                let name = name.ok_or_else(|| at.name("name").error("this field is required"))?;
                 let whole = fields.take("input").map(|input| json::compact(input, body));
                 let whole = whole.filter(|input| input.len() > 2 && input.starts_with('{'));
                 self.open_tool(index, id, name, whole, events);

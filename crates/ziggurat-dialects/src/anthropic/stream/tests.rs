@@ -280,6 +280,15 @@ fn an_event_called_error_is_one_whatever_its_data_says() {
 }
 
 #[test]
+fn a_call_of_no_tool_is_malformed() {
+    for block in [json!({"type": "tool_use", "id": "a"}), json!({"type": "tool_use", "name": ""})] {
+        let mut decoder = Decoder::new(&Restore::default());
+        let read = decoder.decode(&sse(&[start(0, block)]), &mut Vec::new());
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::BadUpstream);
+    }
+}
+
+#[test]
 fn a_stream_that_breaks_off_is_an_error_unless_all_has_come() {
     let mut events = golden();
     events.pop();
