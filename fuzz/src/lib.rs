@@ -1,7 +1,20 @@
-//! What must hold for any bytes: one function per decoder and per translator pair.
+//! What must hold for any bytes: one function per decoder, which takes what was read through every translator.
 //!
-//! Each function here takes bytes from nowhere in particular and panics when a promise is broken.
-//! It is run in three ways:
+//! Each function here takes bytes from nowhere in particular and panics when a promise is broken. What else varies (the pieces
+//! in which a stream arrives, what a model can do, what may be lost) is drawn from the bytes, so that a file is all that is
+//! needed to see a failure again.
+//!
+//! | target | reads | and then |
+//! | --- | --- | --- |
+//! | `outline` | the top-level members of a body | |
+//! | `edits` | the same | edits them |
+//! | `sse` | server-sent events, each dialect's facts | |
+//! | `openai_request`, `anthropic_request` | a caller's request | writes it for providers of both dialects |
+//! | `openai_reply`, `anthropic_reply` | a provider's whole answer | writes it for callers of both dialects |
+//! | `openai_stream`, `anthropic_stream` | a provider's stream | the same |
+//! | `openai_error`, `anthropic_error` | a provider's error | the same |
+//!
+//! They are run in three ways:
 //!
 //! - by `cargo test -p ziggurat-fuzz`: the committed corpus, and deterministic mutations of it;
 //! - by `cargo xtask ci --only fuzz`: some seconds of libFuzzer each, with any toolchain;
@@ -10,16 +23,28 @@
 //! A new target is a function, a line in [`TARGETS`], a file in `fuzz_targets/` with its `[[bin]]`
 //! in the manifest, and a folder of examples in `corpus/`. A found input goes into that folder.
 
-#![allow(clippy::missing_panics_doc, reason = "a panic is how a target speaks")]
+#![allow(clippy::missing_panics_doc, clippy::panic, reason = "a panic is how a target speaks")]
 
+mod chunks;
+mod edits;
+mod error;
+mod framing;
 pub mod mutate;
 mod outline;
 mod replay;
+mod reply;
+mod request;
+mod stream;
+mod world;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use libfuzzer_sys;
 
+use ziggurat_dialects::{ANTHROPIC, OPENAI};
+
+pub use edits::edits;
+pub use framing::sse;
 pub use outline::outline;
 pub use replay::{corpus, replay};
 
@@ -27,15 +52,77 @@ pub use replay::{corpus, replay};
 pub type Target = fn(&[u8]);
 
 /// All targets by name: the name of the function, of the program, of the corpus folder.
-pub const TARGETS: &[(&str, Target)] = &[("outline", outline)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("outline", outline),
+    ("edits", edits),
+    ("sse", sse),
+    ("openai_request", openai_request),
+    ("openai_reply", openai_reply),
+    ("openai_stream", openai_stream),
+    ("openai_error", openai_error),
+    ("anthropic_request", anthropic_request),
+    ("anthropic_reply", anthropic_reply),
+    ("anthropic_stream", anthropic_stream),
+    ("anthropic_error", anthropic_error),
+];
 
-/// The body of a program in `fuzz_targets/`: libFuzzer's entry point in a build by a fuzzer, else a
-/// `main` that runs the target over the files and folders named on the command line.
+/// A request of OpenAI's Chat Completions, written for providers of both dialects.
+pub fn openai_request(data: &[u8]) {
+    request::request(OPENAI, data);
+}
+
+/// A whole answer of OpenAI's Chat Completions, written for callers of both dialects.
+pub fn openai_reply(data: &[u8]) {
+    reply::reply(OPENAI, data);
+}
+
+/// A stream of OpenAI's Chat Completions, written for callers of both dialects.
+pub fn openai_stream(data: &[u8]) {
+    stream::stream(OPENAI, data);
+}
+
+/// An error of OpenAI's, written for callers of both dialects.
+pub fn openai_error(data: &[u8]) {
+    error::error(OPENAI, data);
+}
+
+/// A request of Anthropic's Messages, written for providers of both dialects.
+pub fn anthropic_request(data: &[u8]) {
+    request::request(ANTHROPIC, data);
+}
+
+/// A whole answer of Anthropic's Messages, written for callers of both dialects.
+pub fn anthropic_reply(data: &[u8]) {
+    reply::reply(ANTHROPIC, data);
+}
+
+/// A stream of Anthropic's Messages, written for callers of both dialects.
+pub fn anthropic_stream(data: &[u8]) {
+    stream::stream(ANTHROPIC, data);
+}
+
+/// An error of Anthropic's, written for callers of both dialects.
+pub fn anthropic_error(data: &[u8]) {
+    error::error(ANTHROPIC, data);
+}
+
+/// The body of a program in `fuzz_targets/`: libFuzzer's entry points in a build by a fuzzer, else a `main` that runs the
+/// target over the files and folders named on the command line.
+///
+/// Every second mutation is libFuzzer's own; the others change the tree of a JSON text in the input, if there is one.
 #[macro_export]
 macro_rules! target {
     ($name:ident) => {
         #[cfg(fuzzing)]
         $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$name(data));
+
+        #[cfg(fuzzing)]
+        $crate::libfuzzer_sys::fuzz_mutator!(|data: &mut [u8],
+                                              size: usize,
+                                              most: usize,
+                                              seed: u32| {
+            $crate::mutate::for_libfuzzer(data, size, most, seed)
+        });
 
         #[cfg(not(fuzzing))]
         fn main() -> std::io::Result<()> {

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use ziggurat_fuzz::{TARGETS, corpus, mutate::Mutator};
 
-/// Mutations of each file of the corpus. A target costs some microseconds, so all of them stay
-/// within a few seconds even unoptimised.
-const MUTATIONS: u64 = 2000;
+/// Mutations for each target, spread over the files of its corpus. A target costs up to a millisecond, so all of them stay
+/// within half a minute even unoptimised.
+const MUTATIONS: usize = 2000;
 
 /// No mutated input grows longer, in bytes.
 const LIMIT: usize = 16 * 1024;
@@ -23,7 +23,7 @@ fn every_target_holds_on_its_corpus_and_on_mutations_of_it() {
             check(name, file, *target, data);
             let other = &inputs[(index + 1) % inputs.len()].1;
             let mut mutator = Mutator::new(index as u64);
-            for _ in 0..MUTATIONS {
+            for _ in 0..MUTATIONS.div_ceil(inputs.len()) {
                 let mut mutated = data.clone();
                 mutator.mutate(&mut mutated, other, LIMIT);
                 check(name, file, *target, &mutated);

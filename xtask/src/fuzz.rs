@@ -56,6 +56,7 @@ fn hunt(workspace: &Workspace, host: &str, target: &str, seconds: usize) -> Resu
         .args([&scratch, &workspace.path("fuzz/corpus").join(target)])
         .args([format!("-artifact_prefix={}/", artifacts.display())])
         .args([format!("-max_total_time={seconds}")])
+        .args([format!("-dict={}", workspace.path("fuzz/dictionary.txt").display())])
         // One input that takes 5 s is a finding; so is one that needs 1 GiB.
         .args(["-timeout=5", "-rss_limit_mb=1024", "-verbosity=0", "-print_final_stats=1"])
         .hushed()

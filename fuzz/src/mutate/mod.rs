@@ -1,4 +1,9 @@
 //! Deterministic mutations: the same seed makes the same bytes on every machine.
+//!
+//! Half of them change bytes, half of them change the tree of a JSON text, as hardly any change of bytes leaves JSON that a
+//! decoder looks at twice.
+
+mod tree;
 
 /// Bytes that mean something in JSON, SSE, NDJSON and binary frames.
 const TELLING: &[&[u8]] = &[
@@ -54,6 +59,9 @@ impl Mutator {
     }
 
     fn change(&mut self, data: &mut Vec<u8>, other: &[u8]) {
+        if self.below(2) == 0 && tree::change(self, data, other) {
+            return;
+        }
         let at = self.below(data.len() + 1);
         let end = at + self.below(data.len() - at + 1);
         match self.below(9) {
@@ -91,7 +99,7 @@ impl Mutator {
     }
 
     /// A number below `bound`, which is not zero. The bias is of no matter here.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).unwrap_or(0)
     }
 
@@ -103,6 +111,20 @@ impl Mutator {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+}
+
+/// A mutation for libFuzzer: of `data[..size]` in place, to at most `most` bytes. Returns how many they are.
+#[cfg(fuzzing)]
+pub fn for_libfuzzer(data: &mut [u8], size: usize, most: usize, seed: u32) -> usize {
+    if seed % 2 == 0 {
+        let mut changed = data[..size].to_vec();
+        if tree::change(&mut Mutator::new(seed.into()), &mut changed, &[]) && changed.len() <= most
+        {
+            data[..changed.len()].copy_from_slice(&changed);
+            return changed.len();
+        }
+    }
+    libfuzzer_sys::fuzzer_mutate(data, size, most)
 }
 
 #[cfg(test)]

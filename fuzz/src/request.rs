@@ -1,0 +1,71 @@
+//! Requests: read, and written for a provider of each dialect.
+
+use bytes::Bytes;
+use ziggurat_core::{Dialect, Losses, Members, Operation, Str, Target, Typed};
+
+use crate::chunks::seed;
+use crate::error::assert_told;
+use crate::mutate::Mutator;
+use crate::world::{DIALECTS, assert_bounded, assert_object, assert_stable, capabilities, policy};
+
+/// A caller's request in `dialect`: whatever is read can be written or is refused with a reason; what is written can be read
+/// and written again, and settles.
+pub(crate) fn request(dialect: Dialect, data: &[u8]) {
+    let Some(members) = members(&Bytes::copy_from_slice(data)) else { return };
+    let mut mutator = Mutator::new(seed(data));
+    for operation in [Operation::Chat, Operation::CountTokens, Operation::Models] {
+        let typed = match dialect.decode_request(operation, &members) {
+            Ok(typed) => typed,
+            Err(error) => {
+                assert_told(&error, data.len());
+                continue;
+            }
+        };
+        assert_eq!(typed.operation(), operation);
+        for target in DIALECTS {
+            written(&mut mutator, &typed, dialect, target, data.len());
+        }
+    }
+}
+
+fn members(body: &Bytes) -> Option<Members> {
+    Members::parse(Str::from_utf8(body.clone()).ok()?).ok()
+}
+
+fn written(mutator: &mut Mutator, typed: &Typed, source: Dialect, target: Dialect, input: usize) {
+    let capabilities = capabilities(mutator);
+    let policy = policy(mutator);
+    let write = |typed: &Typed, source: Option<Dialect>| {
+        let to = Target::new("model-at-provider", &capabilities, source);
+        target.encode_request(typed, &to, &mut Losses::under(policy))
+    };
+    let encoded = match write(typed, Some(source)) {
+        Ok(encoded) => encoded,
+        Err(error) => return assert_told(&error, input),
+    };
+    if encoded.body.is_empty() {
+        // There is nothing to say: the path says it all.
+        return;
+    }
+    assert_object(&encoded.body);
+    assert_bounded(input, encoded.body.len());
+
+    if members(&encoded.body).is_none() {
+        // An extra member is called like one of ours but for its case, and such twins have no outline.
+        return;
+    }
+    // What came in a form that is not ours is brought into it once (a list of one text is a text); then nothing changes any
+    // more.
+    let again = |body: &Bytes| {
+        let members = members(body).expect("what has an outline keeps it");
+        let typed = target.decode_request(typed.operation(), &members);
+        let written = typed.and_then(|typed| write(&typed, Some(target)));
+        written.unwrap_or_else(|error| {
+            panic!("{source} to {target}, again: {error}, {}", body.escape_ascii())
+        })
+    };
+    let second = again(&encoded.body);
+    let third = again(&second.body);
+    assert_stable(&second.body, &third.body);
+    assert_eq!(second.headers, third.headers, "{source} to {target}");
+}
