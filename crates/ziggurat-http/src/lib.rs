@@ -34,7 +34,7 @@ pub use front::{
     request_id,
 };
 #[cfg(feature = "serve")]
-pub use serve::{ServeOptions, serve};
+pub use serve::{RequestBody, ServeOptions, serve};
 pub use translate::{Deployment, Translate, TranslateFuture, TranslateLayer};
 #[cfg(feature = "transport")]
 pub use transport::Transport;

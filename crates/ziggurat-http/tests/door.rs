@@ -77,6 +77,51 @@ async fn a_body_past_the_limit_is_a_413_announced_or_not() {
     assert_eq!(answer.status, 413, "{}", answer.text());
 }
 
+/// Reads as much as an answer with a length has.
+fn read_answer(stream: &mut std::net::TcpStream) -> String {
+    let mut answer = Vec::new();
+    loop {
+        let mut some = [0; 4096];
+        let read = stream.read(&mut some).unwrap();
+        answer.extend_from_slice(&some[..read]);
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            head.lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .is_some_and(|length| length.parse() == Ok(body.len()))
+        });
+        if whole || read == 0 {
+            return text;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_leaves_the_connection_to_the_next_request() {
+    let provider = FakeProvider::openai().spawn().await;
+    let gateway = Gateway::over(stack(openai(&provider))).await;
+    let address = gateway.address;
+    let talk = move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let large = 300_000;
+        for round in 0..3 {
+            // The refusal is there before the body is. The connection was closed then, and clients that had just chosen it for
+            // their next request were told of a server that hung up.
+            let head =
+                format!("POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: {large}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            let answer = read_answer(&mut stream);
+            assert!(answer.starts_with("HTTP/1.1 404"), "{round}: {answer}");
+            stream.write_all(&vec![b'x'; large]).unwrap();
+        }
+        stream.write_all(b"GET /v1/messages HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        read_answer(&mut stream)
+    };
+    let answer = tokio::task::spawn_blocking(talk).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+}
+
 fn tokio_stream(
     bytes: Vec<u8>,
 ) -> impl futures_core::Stream<Item = Result<http_body::Frame<Bytes>, std::io::Error>> + Send {

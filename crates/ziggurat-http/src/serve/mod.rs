@@ -18,8 +18,10 @@ use tower_service::Service;
 
 use ziggurat_core::BoxError;
 
+mod body;
 mod head;
 
+pub use body::RequestBody;
 use head::HeadGuard;
 
 /// Starts every HTTP/2 connection (RFC 9113, section 3.4).
@@ -73,7 +75,7 @@ pub async fn serve<S, B>(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -203,20 +205,23 @@ struct Handle<S>(S);
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Handle<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
 {
     type Response = Response<B>;
     type Error = Infallible;
     type Future = Ready<S>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Ready { service: self.0.clone(), state: State::Waiting { request: Some(request) } }
+        Ready {
+            service: self.0.clone(),
+            state: State::Waiting { request: Some(RequestBody::of(request)) },
+        }
     }
 }
 
 pin_project_lite::pin_project! {
     /// Waits until the service is ready, then for its answer.
-    struct Ready<S> where S: Service<Request<Incoming>> {
+    struct Ready<S> where S: Service<Request<RequestBody>> {
         service: S,
         #[pin]
         state: State<S::Future>,
@@ -226,14 +231,14 @@ pin_project_lite::pin_project! {
 pin_project_lite::pin_project! {
     #[project = StateProjection]
     enum State<F> {
-        Waiting { request: Option<Request<Incoming>> },
+        Waiting { request: Option<Request<RequestBody>> },
         Asked { #[pin] future: F },
     }
 }
 
 impl<S> Future for Ready<S>
 where
-    S: Service<Request<Incoming>>,
+    S: Service<Request<RequestBody>>,
 {
     type Output = Result<S::Response, S::Error>;
 
