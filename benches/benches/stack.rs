@@ -2,6 +2,8 @@
 //!
 //! Time is criterion's; allocations are counted exactly and printed beside it.
 
+#![allow(clippy::print_stdout, reason = "a bench speaks to whoever runs it")]
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::pin::Pin;
