@@ -182,21 +182,46 @@ fn reason(error: &Error) -> Option<&str> {
     (error.origin() != Origin::Caller && error.said().is_none()).then(|| error.message())
 }
 
-/// What the operating system said. Other causes may quote what was read.
+/// What the operating system, the resolver of names or TLS said. Other causes may quote what was read.
 fn cause(error: &Error) -> Option<String> {
     let mut cause = error.source();
+    let mut told = None;
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && let Some(code) = io.raw_os_error()
-        {
-            return Some(std::io::Error::from_raw_os_error(code).to_string());
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            if let Some(code) = io.raw_os_error() {
+                return Some(std::io::Error::from_raw_os_error(code).to_string());
+            }
+            // The innermost is the one that knows.
+            told = Some(io.to_string());
         }
         cause = error.source();
     }
-    None
+    told.map(|told| told.chars().filter(|c| !c.is_control()).take(200).collect())
 }
 
 /// Milliseconds with three decimals.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_to_connect_names_its_cause() {
+        let told = |source: io::Error| {
+            cause(&Error::new(ziggurat_core::ErrorKind::BadUpstream, "no").with_source(source))
+        };
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(told(io::Error::other(refused)).unwrap(), "connection refused");
+        // Names that are not found and certificates that are not trusted have no code: they were not told.
+        let certificate = io::Error::new(io::ErrorKind::InvalidData, "invalid peer\ncertificate");
+        assert_eq!(told(certificate).unwrap(), "invalid peercertificate");
+        let quoting = serde_json::from_str::<u8>("\"the prompt\"").unwrap_err();
+        let error = Error::new(ziggurat_core::ErrorKind::BadUpstream, "no").with_source(quoting);
+        assert_eq!(cause(&error), None);
+    }
 }
