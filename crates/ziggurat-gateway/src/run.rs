@@ -12,8 +12,9 @@ use crate::check::{check, summary};
 use crate::cli::{Cli, Command, Serve};
 use crate::config::ProcessEnvironment;
 use crate::gateway::Gateway;
+use crate::shutdown::Signals;
 use crate::stack::Ending;
-use crate::{logs, shutdown, source};
+use crate::{logs, source};
 
 const LOOPBACK: &str = "127.0.0.1";
 
@@ -90,6 +91,8 @@ fn runtime(serve: &Serve) -> io::Result<tokio::runtime::Runtime> {
 }
 
 async fn run(gateway: &Gateway, host: &str, port: u16) -> io::Result<()> {
+    // Before anybody can know that we are here.
+    let signals = Signals::listen()?;
     let listener = TcpListener::bind((host, port)).await?;
     let address = listener.local_addr()?;
     if gateway.config().general.master_key.is_none() && !address.ip().is_loopback() {
@@ -105,13 +108,7 @@ async fn run(gateway: &Gateway, host: &str, port: u16) -> io::Result<()> {
     let ending = Ending::default();
     let options = gateway.serve_options(&ending);
     let app = gateway.app(&ending);
-    let stop = async {
-        if let Err(error) = shutdown::signalled(&ending).await {
-            tracing::error!(%error, "signals cannot be listened to");
-            std::future::pending::<()>().await;
-        }
-    };
-    ziggurat_http::serve(listener, app, options, stop).await?;
+    ziggurat_http::serve(listener, app, options, signals.stop(&ending)).await?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -8,34 +8,23 @@ use std::io;
 
 use crate::stack::Ending;
 
-/// Waits for the first signal, and then has an eye on the second.
-///
-/// # Errors
-///
-/// When signals cannot be listened to.
-pub async fn signalled(ending: &Ending) -> io::Result<()> {
-    let mut signals = Signals::new()?;
-    signals.next().await;
-    tracing::info!("stopping: calls under way are finished, a second signal ends them");
-    ending.stopping.cancel();
-    tokio::spawn(async move {
-        signals.next().await;
-        tracing::warn!("stopped before calls under way were finished");
-        crate::logs::flush();
-        std::process::exit(1);
-    });
-    Ok(())
-}
-
-#[cfg(unix)]
-struct Signals {
+/// The signals that end the gateway.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
 }
 
-#[cfg(unix)]
 impl Signals {
-    fn new() -> io::Result<Self> {
+    /// Listens to them from now on, so that none ends the process before its time.
+    ///
+    /// # Errors
+    ///
+    /// When signals cannot be listened to.
+    #[cfg(unix)]
+    pub fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -43,23 +32,38 @@ impl Signals {
         })
     }
 
+    /// Listens to them from now on.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    #[cfg(not(unix))]
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for the first, and from then on has an eye on the second.
+    pub async fn stop(mut self, ending: &Ending) {
+        self.next().await;
+        tracing::info!("stopping: calls under way are finished, a second signal ends them");
+        ending.stopping.cancel();
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!("stopped before calls under way were finished");
+            crate::logs::flush();
+            std::process::exit(1);
+        });
+    }
+
+    #[cfg(unix)]
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
     }
-}
 
-#[cfg(not(unix))]
-struct Signals(());
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self(()))
-    }
-
+    #[cfg(not(unix))]
     async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

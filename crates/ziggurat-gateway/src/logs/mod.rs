@@ -11,19 +11,18 @@ use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::{LogFormat, Serve};
 use crate::config::Config;
 
-mod batch;
+mod writer;
 
-use batch::Batch;
+use writer::Lines;
 
-/// The lines that wait, once somebody logs to a file or a pipe.
-static BATCH: OnceLock<Batch> = OnceLock::new();
+/// What is written to; set when logging begins.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// The target of the lines about finished calls.
 pub(crate) const CALL: &str = "ziggurat::call";
@@ -120,27 +119,27 @@ pub fn is_json(serve: &Serve, config: &Config) -> bool {
 ///
 /// # Errors
 ///
-/// When somebody else has begun already.
-pub fn begin(filter: Filter, json: bool) -> Result<(), TryInitError> {
-    let watched = io::stderr().is_terminal();
-    let writer = if watched {
-        BoxMakeWriter::new(io::stderr)
-    } else {
-        BoxMakeWriter::new(BATCH.get_or_init(Batch::begin).clone())
-    };
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+/// When somebody else has begun already, or there is no thread to be had.
+pub fn begin(filter: Filter, json: bool) -> io::Result<()> {
+    let out = Lines::to(io::stderr())?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(out.clone());
     let lines = if json {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     } else {
-        lines.with_ansi(watched).boxed()
+        lines.with_ansi(io::stderr().is_terminal()).boxed()
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter.0)).try_init()
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter.0))
+        .try_init()
+        .map_err(io::Error::other)?;
+    LINES.get_or_init(|| out);
+    Ok(())
 }
 
-/// Writes out what waits: the last thing a program does.
+/// Writes out what waits, for a moment at most: the last thing a program does.
 pub fn flush() {
-    if let Some(batch) = BATCH.get() {
-        batch.flush();
+    if let Some(lines) = LINES.get() {
+        lines.flush();
     }
 }
 
