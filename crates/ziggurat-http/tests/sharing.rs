@@ -18,14 +18,8 @@ fn a_clone_of_a_call_shares_its_body_and_what_was_decoded_of_it() {
     let body = vision("iVBORw0KGgo=");
     let payload = Payload::wire(OPENAI, Operation::Chat, body.clone()).unwrap();
     let id = Str::from("call");
-    let head = CallHead::new(
-        Method::POST,
-        Uri::default(),
-        HeaderMap::new(),
-        Some(OPENAI),
-        id.clone(),
-        id,
-    );
+    let head =
+        CallHead::new(Method::POST, Uri::default(), HeaderMap::new(), Some(OPENAI), id.clone(), id);
     let call = Call::new(Arc::new(head), "m", false, payload);
     let clone = call.clone();
     assert_eq!(clone.payload().bytes().unwrap().as_ptr(), body.as_ptr());
