@@ -1,7 +1,7 @@
 //! The tower: every layer of the gateway, and why it stands where it stands.
 //!
-//! [`provider`] builds what stands around one provider, [`calls`] what stands around all of them,
-//! and [`http`] what stands around calls. Outermost first, as `ServiceBuilder` reads.
+//! `provider` builds what stands around one provider, `calls` what stands around all of them,
+//! and `http` what stands around calls. Outermost first, as `ServiceBuilder` reads.
 
 use std::sync::Arc;
 

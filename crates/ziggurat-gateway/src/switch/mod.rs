@@ -7,7 +7,7 @@
 //! the keys that ask for them.)
 //!
 //! The list of models is answered here, and so are counts of tokens where the provider has no
-//! endpoint for them: with an [estimate](crate::estimate), marked as one.
+//! endpoint for them: with an [`estimate`], marked as one.
 
 mod parallel;
 mod pattern;
