@@ -169,17 +169,26 @@ impl Told {
 
 /// Writes an error for a caller.
 pub(super) fn encode(error: &Error, request_id: Option<&str>) -> (StatusCode, Bytes) {
+    let mut came = None;
     if let Some(said) = said_here(error)
         && let Some(status) = said.status.filter(|status| status.as_u16() >= 400)
-        && said.body.trim_ascii_start().starts_with(b"{")
     {
-        return (status, said.body.clone());
+        if is_envelope(&said.body) {
+            return (status, said.body.clone());
+        }
+        came = Some(status);
     }
     let written = Written::of(error);
-    let status = error.status_override().unwrap_or(written.status);
+    let status = came.or_else(|| error.status_override()).unwrap_or(written.status);
     let mut out = Vec::with_capacity(192);
     written.body(error, request_id, &mut out);
     (status, out.into())
+}
+
+/// Whether a body is an error as clients read it.
+fn is_envelope(body: &[u8]) -> bool {
+    serde_json::from_slice::<Fields<'_>>(body)
+        .is_ok_and(|mut outer| outer.take("error").is_some_and(|error| error.starts_with('{')))
 }
 
 /// Writes an error into a stream that has begun: the stream ends with it.
@@ -396,6 +405,12 @@ mod tests {
     #[test]
     fn the_providers_own_words_come_back_untouched() {
         let body = error("overloaded_error", "Overloaded", "x");
+        let proxy = decoded(404, r#"{"message":"no route"}"#);
+        let (status, written) = encode(&proxy, Some("ours"));
+        assert_eq!(status, 404);
+        assert!(written.starts_with(
+            br#"{"type":"error","error":{"type":"not_found_error","message":"no route"}"#
+        ));
         let (status, written) = encode(&decoded(529, &body), Some("ours"));
         assert_eq!((status.as_u16(), &written[..]), (529, body.as_bytes()));
         let mut stream = Vec::new();

@@ -232,18 +232,27 @@ fn kind_by_word(told: &Told) -> Option<ErrorKind> {
 
 /// Writes an error for a caller.
 pub(super) fn encode(error: &Error) -> (StatusCode, Bytes) {
+    let mut came = None;
     if let Some(said) = error.said()
         && error.origin() == Origin::Provider
         && said.dialect == Some(OPENAI)
         && let Some(status) = said.status.filter(|status| status.as_u16() >= 400)
         && !is_our_credential(error)
-        && said.body.trim_ascii_start().starts_with(b"{")
     {
-        return (status, said.body.clone());
+        if is_envelope(&said.body) {
+            return (status, said.body.clone());
+        }
+        came = Some(status);
     }
     let written = Written::of(error);
-    let status = error.status_override().unwrap_or(written.status);
+    let status = came.or_else(|| error.status_override()).unwrap_or(written.status);
     (status, written.body(error).into())
+}
+
+/// Whether a body is an error as clients read it. Some servers put only words into `error`, or say it elsewhere.
+fn is_envelope(body: &Bytes) -> bool {
+    let Ok(text) = Str::from_utf8(body.clone()) else { return false };
+    Node::root("error", &text).get("error").is_some_and(|error| error.is_object())
 }
 
 /// Writes an error into a stream that has begun: the stream ends with it.
@@ -462,6 +471,19 @@ mod tests {
         let (status, bytes) = encode(&read(418, body));
         assert_eq!(status, 418);
         assert_eq!(bytes, body);
+    }
+
+    #[test]
+    fn an_error_in_a_shape_of_its_own_is_put_into_the_one_that_clients_read() {
+        // Ollama's words and FastAPI's reached the client as an error without a message.
+        for body in [r#"{"error":"no such model"}"#, r#"{"detail":"no such model"}"#] {
+            let (status, written) = written(&read(422, body));
+            assert_eq!(status, 422, "{body}");
+            assert_eq!(written["error"]["message"], "no such model", "{body}");
+        }
+        let (status, written) = written(&read(404, "404 page not found"));
+        assert_eq!(status, 404);
+        assert_eq!(written["error"]["message"], "the provider answered with status 404");
     }
 
     #[test]
