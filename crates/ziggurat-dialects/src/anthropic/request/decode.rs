@@ -38,6 +38,10 @@ pub(in crate::anthropic) fn decode(
     if members.get("messages").is_none_or(|messages| messages == "null") {
         return Err(required("messages"));
     }
+    // A thread may go on by itself.
+    if chat.messages.is_empty() && chat.extras.get("thread").is_none() {
+        return Err(At::root("messages").error("at least one message is required"));
+    }
     if operation == Operation::CountTokens {
         return Ok(Typed::CountTokens(Arc::new(chat)));
     }

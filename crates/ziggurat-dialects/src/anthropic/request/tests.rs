@@ -255,7 +255,8 @@ fn blocks_of_every_kind_are_read() {
 
 #[test]
 fn steering_is_read() {
-    let chat = parse(&json!({"max_tokens": 4000, "messages": [], "stream": true,
+    let chat = parse(&json!({"max_tokens": 4000, "stream": true,
+        "messages": [{"role": "user", "content": "hi"}],
         "thinking": {"type": "enabled", "budget_tokens": 2048, "display": "omitted"},
         "output_config": {"effort": "high", "format": {"type": "json_schema", "schema": {"type": "object"}}},
         "metadata": {"user_id": "u1"}, "service_tier": "standard_only", "top_k": 5, "top_p": 0.9,
@@ -281,7 +282,8 @@ fn steering_is_read() {
 #[test]
 fn a_wrong_request_is_refused_with_the_place_of_its_fault() {
     for (body, param) in [
-        (json!({"messages": []}), "max_tokens"),
+        (json!({"max_tokens": 1, "messages": []}), "messages"),
+        (json!({"messages": [{"role": "user", "content": "hi"}]}), "max_tokens"),
         (json!({"max_tokens": 1}), "messages"),
         (json!({"max_tokens": 1, "messages": null}), "messages"),
         (json!({"max_tokens": -1, "messages": []}), "max_tokens"),

@@ -25,7 +25,7 @@ fn chat(members: &Members) -> Result<Chat, Error> {
     let mut old_max = None;
     let mut logprobs = None;
     let mut top_logprobs = None;
-    let mut has_messages = false;
+    let mut messages = None;
     for (name, value) in members.iter() {
         let node = Node::root(name, value);
         if node.is_null() {
@@ -35,8 +35,7 @@ fn chat(members: &Members) -> Result<Chat, Error> {
             // The front door reads it: by it the call is routed.
             "model" => {}
             "messages" => {
-                has_messages = true;
-                messages::decode(&node, &mut chat)?;
+                messages = Some(messages::decode(&node, &mut chat)?);
             }
             "max_completion_tokens" => chat.max_output_tokens = Some(node.count()?),
             "max_tokens" => old_max = Some(node.count()?),
@@ -106,7 +105,13 @@ fn chat(members: &Members) -> Result<Chat, Error> {
             _ => node.keep(&mut chat.extras, name)?,
         }
     }
-    if !has_messages {
+    // Nobody asked anything: no model is asked in the caller's place. A system prompt alone is taken.
+    if messages == Some(0) {
+        return Err(Error::invalid("`messages`: at least one message is required")
+            .with_param("messages")
+            .with_code("empty_array"));
+    }
+    if messages.is_none() {
         return Err(Error::invalid("`messages` is required")
             .with_param("messages")
             .with_code("missing_required_parameter"));

@@ -12,10 +12,12 @@ use crate::{media, tools};
 /// How a failed tool's answer begins: this dialect has no other way to say it.
 pub(super) const FAILED: &str = "Error: ";
 
-/// Reads the messages. What the operator says first is the system prompt.
-pub(super) fn decode(node: &Node<'_>, chat: &mut Chat) -> Result<(), Error> {
+/// Reads the messages and counts them. What the operator says first is the system prompt.
+pub(super) fn decode(node: &Node<'_>, chat: &mut Chat) -> Result<usize, Error> {
     let mut legacy = Legacy::default();
+    let mut count = 0;
     node.items(|index, node| {
+        count += 1;
         let role = node.need("role")?;
         let message = match role.string()?.as_str() {
             "system" => spoken(&node, Role::System)?,
@@ -35,7 +37,8 @@ pub(super) fn decode(node: &Node<'_>, chat: &mut Chat) -> Result<(), Error> {
             chat.messages.push(message.at(index));
         }
         Ok(())
-    })
+    })?;
+    Ok(count)
 }
 
 /// Adds a leading message to the system prompt. What the prompt has no room for stays with its first part.

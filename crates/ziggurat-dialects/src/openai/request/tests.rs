@@ -216,7 +216,7 @@ fn every_parameter_has_its_place() {
 
 #[test]
 fn the_newer_name_of_the_token_limit_holds() {
-    let both = json!({"messages": [], "max_tokens": 5, "max_completion_tokens": 7});
+    let both = json!({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5, "max_completion_tokens": 7});
     assert_eq!(decode(&both).max_output_tokens, Some(7));
 }
 
@@ -470,6 +470,7 @@ fn a_mistake_is_named_by_its_place() {
             "messages[0].tool_call_id",
             "`messages[0].tool_call_id` is required",
         ),
+        (r#"{"messages":[]}"#, "messages", "`messages`: at least one message is required"),
         (
             r#"{"messages":[],"temperature":"hot"}"#,
             "temperature",
