@@ -340,6 +340,23 @@ async fn every_answer_is_named() {
     assert!(answer.header("x-ziggurat-overhead-ms").parse::<f64>().unwrap() >= 0.0);
     assert!(!answer.header("x-ziggurat-provider-request-id").is_empty());
     assert!(!answer.header("x-ratelimit-remaining-requests").is_empty());
+    assert_eq!(answer.header("request-id"), "");
+}
+
+#[tokio::test]
+async fn anthropics_clients_find_the_requests_name_where_they_look_for_it() {
+    let hello = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let provider = FakeProvider::openai().spawn().await;
+    let gateway = Gateway::over(stack(openai(&provider))).await;
+    for (path, status) in [("/v1/messages", 200), ("/v1/messages/nowhere", 404)] {
+        let answer = gateway.post(path, hello).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("request-id"), answer.header("x-request-id"), "{path}");
+    }
+    let provider = FakeProvider::anthropic().spawn().await;
+    let gateway = Gateway::over(stack(anthropic(&provider))).await;
+    let answer = gateway.post("/v1/messages", hello).await;
+    assert!(answer.header("request-id").starts_with("req_"), "the provider's own name for it");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
-use ziggurat_core::{Error, Loss, ReplyHead, Str};
+use ziggurat_core::{Dialect, Error, Loss, ReplyHead, Str};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-ziggurat-call-id");
 const DEPLOYMENT: HeaderName = HeaderName::from_static("x-ziggurat-deployment");
@@ -42,6 +42,8 @@ pub fn request_id(headers: &HeaderMap) -> Option<Str> {
 
 /// What the headers of an answer are made of.
 pub(super) struct Facts<'a> {
+    /// The caller's.
+    pub(super) dialect: Dialect,
     pub(super) call_id: &'a Str,
     pub(super) request_id: &'a Str,
     pub(super) model: &'a Str,
@@ -50,7 +52,7 @@ pub(super) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// Writes the headers that every answer has.
+    /// Writes the headers that every answer has. The provider's are there already.
     pub(super) fn write(&self, headers: &mut HeaderMap, provider_time: Option<Duration>) {
         let call_id = text(self.call_id);
         if self.litellm {
@@ -58,6 +60,11 @@ impl Facts<'_> {
         }
         put(headers, &CALL_ID, call_id);
         put(headers, &REQUEST_ID, text(self.request_id));
+        // Where its vendor's clients look for it, if no provider of the vendor's has answered.
+        let theirs = self.dialect.request_id_header();
+        if !headers.contains_key(&theirs) {
+            put(headers, &theirs, text(self.request_id));
+        }
         if !self.model.is_empty() {
             let model = text(self.model);
             if self.litellm {

@@ -38,6 +38,7 @@ pub(super) fn refusal(
     let call_id = call_id(&*settings.ambient);
     let request_id = headers::request_id(headers).unwrap_or_else(|| call_id.clone());
     let facts = Facts {
+        dialect,
         call_id: &call_id,
         request_id: &request_id,
         model: &Str::new(),
@@ -51,6 +52,7 @@ pub(super) fn bare(dialect: Dialect, headers: &HeaderMap, failure: &Error) -> Re
     let call_id = call_id(&System);
     let request_id = headers::request_id(headers).unwrap_or_else(|| call_id.clone());
     let facts = Facts {
+        dialect,
         call_id: &call_id,
         request_id: &request_id,
         model: &Str::new(),

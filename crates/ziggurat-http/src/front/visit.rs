@@ -187,6 +187,7 @@ impl Visit {
 
     fn facts<'a>(&self, head: &'a CallHead, model: &'a Str) -> Facts<'a> {
         Facts {
+            dialect: self.route.dialect,
             call_id: &head.id,
             request_id: &head.request_id,
             model,
