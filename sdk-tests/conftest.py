@@ -12,7 +12,7 @@ import anthropic
 import openai
 import pytest
 
-from harness import DIRECT, MASTER_KEY, PROVIDER_KEY, Fake, Gateway
+from harness import DIRECT, MASTER_KEY, PROVIDER_KEY, Fake, Gateway, config_over
 
 GATEWAY = pytest.StashKey[Gateway]()
 
@@ -63,7 +63,7 @@ def fakes(tmp_path_factory):
 def gateway(request, fakes, tmp_path_factory):
     if DIRECT:
         pytest.skip("DIRECT=1: no gateway")
-    gateway = Gateway(fakes, tmp_path_factory.mktemp("gateway"))
+    gateway = Gateway(config_over(fakes), tmp_path_factory.mktemp("gateway"))
     request.config.stash[GATEWAY] = gateway
     yield gateway
     gateway.program.stop()

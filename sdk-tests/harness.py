@@ -110,6 +110,14 @@ class Fake:
     def clear(self) -> None:
         fetch(self.url + "/__requests", method="DELETE")
 
+    def disconnects(self) -> int:
+        """How many clients left in the middle of an answer."""
+        return int(fetch(self.url + "/__disconnects"))
+
+    def wait_for_disconnect(self, before: int) -> None:
+        """Waits until one more than `before` has left."""
+        self.program.wait_for("disconnect", lambda: self.disconnects() > before)
+
 
 def fetch(url: str, method: str = "GET", headers: dict[str, str] | None = None) -> bytes:
     request = urllib.request.Request(url, method=method, headers=headers or {})
@@ -147,13 +155,17 @@ general_settings:
 """
 
 
-class Gateway:
-    """The gateway over the fake providers."""
+def config_over(fakes: dict[str, Fake]) -> str:
+    urls = {dialect: fake.url for dialect, fake in fakes.items()}
+    return CONFIG.format(**urls, key=PROVIDER_KEY, master=MASTER_KEY)
 
-    def __init__(self, fakes: dict[str, Fake], directory: Path):
+
+class Gateway:
+    """The gateway, as the text of a configuration says."""
+
+    def __init__(self, text: str, directory: Path):
         config = directory / "config.yaml"
-        urls = {dialect: fake.url for dialect, fake in fakes.items()}
-        config.write_text(CONFIG.format(**urls, key=PROVIDER_KEY, master=MASTER_KEY))
+        config.write_text(text)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.program = Program(

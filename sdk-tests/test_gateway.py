@@ -4,6 +4,7 @@ import json
 import re
 
 import anthropic
+import google.genai
 import httpx2
 import openai
 import pytest
@@ -14,6 +15,7 @@ CLIENT = "openai"
 pytestmark = pytest.mark.gateway_only
 
 HELLO = [{"role": "user", "content": "Hello"}]
+KEY = {"authorization": f"Bearer {MASTER_KEY}"}
 MODELS = {"gpt", "o-model", "claude", "claude-new"}
 
 
@@ -69,6 +71,16 @@ def test_a_key_beside_another_scheme_still_works(anthropic_options):
     with anthropic.Anthropic(**options) as client:
         reply = client.messages.create(model="claude", max_tokens=64, messages=HELLO)
     assert reply.content[0].text == "You said: Hello"
+
+
+def test_a_refusal_does_not_cost_the_connection(gateway):
+    """The client that is told that its key is wrong was told later that the server hung up."""
+    body = {"model": "gpt", "messages": [{"role": "user", "content": "x" * 50_000}]}
+    with httpx2.Client(base_url=gateway.url) as client:
+        for _ in range(50):
+            reply = client.post("/v1/chat/completions", json=body)
+            assert reply.status_code == 401
+            assert client.post("/v1/nowhere", json=body, headers=KEY).status_code == 404
 
 
 # Headers.
@@ -152,6 +164,77 @@ def test_one_model_can_be_looked_up(oai):
         oai.models.retrieve("no-such-model")
 
 
+def test_anthropics_list_has_anthropics_shape(ant):
+    page = ant.models.list()
+    assert page.first_id == page.data[0].id
+    assert page.last_id == page.data[-1].id
+    assert not page.has_more
+    assert {model.type for model in page.data} == {"model"}
+    assert all(model.display_name and model.created_at for model in page.data)
+    assert ant.models.retrieve("gpt").id == "gpt"
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        ant.models.retrieve("no-such-model")
+    assert caught.value.type == "not_found_error"
+
+
+# Paths.
+
+
+def test_a_client_of_gemini_is_told_that_it_is_not_served(gateway):
+    options = google.genai.types.HttpOptions(base_url=gateway.url)
+    with google.genai.Client(api_key=MASTER_KEY, http_options=options) as client:
+        for ask in (
+            lambda: client.models.generate_content(model="gpt", contents="Hello"),
+            lambda: list(client.models.generate_content_stream(model="gpt", contents="Hello")),
+            # Our list has the same path: it was read as an empty one.
+            lambda: list(client.models.list()),
+        ):
+            with pytest.raises(google.genai.errors.ClientError) as caught:
+                ask()
+            assert caught.value.code == 404
+            assert "Gemini" in str(caught.value)
+
+
+def test_an_api_that_is_not_served_is_named(oai, ant):
+    with pytest.raises(openai.NotFoundError) as caught:
+        oai.responses.create(model="gpt", input="Hello")
+    assert "Responses API" in caught.value.message
+    for ask in (
+        lambda: oai.embeddings.create(model="gpt", input="Hello"),
+        lambda: oai.completions.create(model="gpt", prompt="Hello"),
+        lambda: oai.files.list(),
+    ):
+        with pytest.raises(openai.NotFoundError) as caught:
+            ask()
+        assert "/v1/chat/completions" in caught.value.message
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        ant.messages.batches.list()
+    assert "/v1/messages" in caught.value.api_message
+
+
+def test_a_base_url_with_the_version_twice_is_recognised(gateway, anthropic_options):
+    options = {**anthropic_options, "base_url": gateway.url + "/v1"}
+    with anthropic.Anthropic(**options) as client:
+        with pytest.raises(anthropic.NotFoundError) as caught:
+            client.messages.create(model="gpt", max_tokens=64, messages=HELLO)
+    assert "base URL" in caught.value.api_message
+
+
+def test_a_base_url_without_the_version_works(gateway, openai_options):
+    with openai.OpenAI(**{**openai_options, "base_url": gateway.url}) as client:
+        reply = client.chat.completions.create(model="gpt", messages=HELLO)
+    assert reply.choices[0].message.content == "You said: Hello"
+
+
+def test_a_deployment_in_the_path_is_the_model(gateway, openai_options):
+    # As Azure's client asks.
+    with openai.AzureOpenAI(
+        azure_endpoint=gateway.url, api_version="2024-10-21", api_key=MASTER_KEY, max_retries=0
+    ) as client:
+        reply = client.chat.completions.create(model="claude", messages=HELLO)
+    assert reply.choices[0].message.content == "You said: Hello"
+
+
 # Health.
 
 
@@ -162,7 +245,15 @@ def test_health_needs_no_key(gateway):
 
 def test_a_body_that_is_no_json_is_a_bad_request_and_no_more(gateway):
     for path in ("/v1/chat/completions", "/v1/messages"):
-        for body in (b"{", b"[]", b"", b'{"model":"gpt","model":"claude"}', b"\xff\xfe"):
+        for body in (
+            b"{",
+            b"[]",
+            b"",
+            b'{"model":"gpt","model":"claude"}',
+            b"\xff\xfe",
+            b'{"model":"gpt","max_tokens":9,"messages":[]}',
+            b'{"model":"claude","max_tokens":9,"messages":[]}',
+        ):
             reply = httpx2.post(
                 gateway.url + path,
                 content=body,
