@@ -178,9 +178,12 @@ fn malformed(what: impl fmt::Display) -> Error {
         .with_origin(Origin::Provider)
 }
 
+/// The longest name of an answer or of a model that is repeated in every chunk, in bytes.
+const LONGEST_NAME: usize = 256;
+
 /// The id of an answer: the provider's if it has this dialect's form, else one made of the call's.
 fn reply_id(id: &Str, ask: &Ask) -> Str {
-    if id.starts_with("chatcmpl-") {
+    if id.starts_with("chatcmpl-") && id.len() <= LONGEST_NAME {
         return id.clone();
     }
     Str::from(format!("chatcmpl-{}", ask.call_id))

@@ -242,7 +242,7 @@ impl<'a> Plan<'a> {
     fn restore(self) -> Restore {
         let mut changes = Changes::default();
         changes.tool_names = self.tools.names.into_changed();
-        changes.custom_tools = self.tools.custom;
+        changes.custom_tools = self.tools.custom.into_iter().collect();
         changes.answer_tool = self.tools.answer;
         changes.strip_fence = self.tools.strip_fence;
         Restore::new(changes)

@@ -32,7 +32,7 @@ pub(super) struct Tools<'a> {
     /// Names that had to be changed.
     pub(super) names: ToolNames,
     /// Tools that take free text, by the name sent.
-    pub(super) custom: Vec<Str>,
+    pub(super) custom: BTreeSet<Str>,
     /// The tool whose input is the answer.
     pub(super) answer: Option<Str>,
     /// The schema to which the answer is bound.
@@ -74,15 +74,19 @@ impl<'a> Tools<'a> {
             choice: None,
             single: None,
             names: ToolNames::under(ANTHROPIC_NAMES),
-            custom: Vec::new(),
+            custom: BTreeSet::new(),
             answer: None,
             format: None,
             strip_fence: false,
             instructions: Vec::new(),
         };
+        let allowed: Option<BTreeSet<&Str>> = match &chat.tool_choice {
+            Some(ToolChoice::Allowed { names, .. }) => Some(names.iter().collect()),
+            _ => None,
+        };
         let mut seen = BTreeSet::new();
         for (index, tool) in chat.tools.iter().enumerate() {
-            if tools.allows(chat, tool) {
+            if allowed.as_ref().is_none_or(|names| names.contains(&tool.name)) {
                 let sent = tools.tool(tool, index, scene, losses)?;
                 if !seen.insert(sent.name.clone()) {
                     let at = scene.names.item(scene.names.name(Field::Tools), index);
@@ -114,14 +118,7 @@ impl<'a> Tools<'a> {
     }
 
     pub(super) fn is_custom(&self, sent: &str) -> bool {
-        self.custom.iter().any(|name| name == sent)
-    }
-
-    fn allows(&self, chat: &Chat, tool: &Tool) -> bool {
-        match &chat.tool_choice {
-            Some(ToolChoice::Allowed { names, .. }) => names.contains(&tool.name),
-            _ => true,
-        }
+        self.custom.contains(sent)
     }
 
     fn tool(
@@ -174,7 +171,7 @@ impl<'a> Tools<'a> {
         }
         sent.name = self.fit_name(&tool.name, &at, losses)?;
         if matches!(tool.kind, ToolKind::Custom { .. }) {
-            self.custom.push(sent.name.clone());
+            self.custom.insert(sent.name.clone());
         }
         if !tool.extras.is_empty() && tool.extras.dialect != Some(super::ANTHROPIC) {
             for (name, _) in &tool.extras.members {
@@ -246,9 +243,8 @@ impl<'a> Tools<'a> {
                 Choice::Tool(self.name(name))
             }
             Some(ToolChoice::Allowed { required, names }) => {
-                if let Some(stranger) =
-                    names.iter().find(|name| !chat.tools.iter().any(|tool| tool.name == **name))
-                {
+                let known: BTreeSet<&Str> = chat.tools.iter().map(|tool| &tool.name).collect();
+                if let Some(stranger) = names.iter().find(|name| !known.contains(name)) {
                     let message =
                         format!("`{path}` names `{stranger}`, which is none of the tools");
                     return Err(Error::invalid(message).with_param(path));

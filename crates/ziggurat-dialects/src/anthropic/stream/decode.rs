@@ -262,9 +262,7 @@ impl Decoder {
         body: &Str,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
-        if self.open.len() >= MAX_OPEN {
-            return Err(error::malformed("too many blocks are open at once"));
-        }
+        self.room()?;
         if let Some(at) = self.open.iter().position(|block| block.index == index) {
             let block = self.open.remove(at);
             self.close(block, events);
@@ -316,6 +314,14 @@ impl Decoder {
                     Kind::Opaque { kind, block, input: String::new(), content: String::new() };
                 self.open(index, kind, None, events);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether one more block can begin.
+    fn room(&self) -> Result<(), Error> {
+        if self.open.len() >= MAX_OPEN || self.next == u16::MAX {
+            return Err(error::malformed("it has too many blocks"));
         }
         Ok(())
     }
@@ -379,7 +385,8 @@ impl Decoder {
         match kind.as_str() {
             "text_delta" => {
                 let text = text("text")?;
-                if !known && !text.is_empty() && self.open.len() < MAX_OPEN {
+                if !known && !text.is_empty() {
+                    self.room()?;
                     self.open_text(index, events);
                 }
                 if let Some(block) = self.open.iter().find(|block| block.index == index)
@@ -390,7 +397,8 @@ impl Decoder {
             }
             "thinking_delta" => {
                 let text = text("thinking")?;
-                if !known && !text.is_empty() && self.open.len() < MAX_OPEN {
+                if !known && !text.is_empty() {
+                    self.room()?;
                     self.open(index, Kind::Thinking, Some(PartKind::Reasoning), events);
                 }
                 if let Some(part) = self.thinking(index).filter(|_| !text.is_empty()) {

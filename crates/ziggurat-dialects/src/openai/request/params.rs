@@ -1,5 +1,7 @@
 //! Everything in a request but its messages, written.
 
+use std::collections::BTreeSet;
+
 use ziggurat_core::{
     Chat, Effort, Error, OutputFormat, RawJson, ReasoningMode, Severity, Tool, ToolChoice, ToolKind,
 };
@@ -265,10 +267,10 @@ fn tool_choice(
         context.losses.drop(Severity::Doubtful, field, reason)?;
         choice = &ToolChoice::Auto;
     }
-    let custom = |name: &str| {
-        let tool = chat.tools.iter().find(|tool| tool.name == *name);
-        tool.is_some_and(|tool: &Tool| matches!(tool.kind, ToolKind::Custom { .. }))
-    };
+    let is_custom = |tool: &&Tool| matches!(tool.kind, ToolKind::Custom { .. });
+    let customs: BTreeSet<&str> =
+        chat.tools.iter().filter(is_custom).map(|tool| tool.name.as_str()).collect();
+    let custom = |name: &str| customs.contains(name);
     match choice {
         ToolChoice::None => object.text("tool_choice", "none"),
         ToolChoice::Any => object.text("tool_choice", "required"),

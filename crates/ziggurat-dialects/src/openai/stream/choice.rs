@@ -2,6 +2,7 @@
 
 use ziggurat_core::{Error, Event, PartId, PartKind, Restore, Stop, Str, ToolCallKind};
 
+use crate::openai::malformed;
 use crate::openai::node::Node;
 use crate::openai::wire::{self, ThinkingBlock};
 use crate::tools;
@@ -51,6 +52,9 @@ struct Call {
     signature: Option<Str>,
 }
 
+/// The most calls of one choice.
+const MAX_CALLS: usize = 1024;
+
 /// The number of the call that the deprecated `function_call` makes.
 const LEGACY_CALL: u64 = u64::MAX;
 
@@ -88,12 +92,13 @@ impl ChoiceState {
         let [blocks, reasoning, short, content, refusal, annotations, audio, calls, legacy] =
             delta.pick(names)?;
 
+        self.room()?;
         let reasoning = said(reasoning.or(short))?;
         let blocks = match blocks.filter(Node::is_list) {
             Some(blocks) => wire::thinking_blocks(&blocks)?,
             None => Vec::new(),
         };
-        self.reasoning(reasoning, blocks, events);
+        self.reasoning(reasoning, blocks, events)?;
         if let Some(content) = content {
             self.content(&content, events)?;
         }
@@ -133,9 +138,24 @@ impl ChoiceState {
         Ok(())
     }
 
-    fn reasoning(&mut self, text: Str, blocks: Vec<ThinkingBlock>, events: &mut Vec<Event>) {
+    /// Whether there can be more parts: their numbers are small, and calls are looked for one by one.
+    fn room(&self) -> Result<(), Error> {
+        if self.calls.len() >= MAX_CALLS || self.next >= u16::MAX - 8 {
+            return Err(malformed("it has too many parts"));
+        }
+        Ok(())
+    }
+
+    fn reasoning(
+        &mut self,
+        text: Str,
+        blocks: Vec<ThinkingBlock>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Error> {
+        self.room()?;
         let mut told = false;
         for block in blocks {
+            self.room()?;
             match block {
                 ThinkingBlock::Redacted(data) => self.whole(PartKind::Redacted(data), events),
                 ThinkingBlock::Thinking { text: thought, signature } => {
@@ -172,6 +192,7 @@ impl ChoiceState {
                 open.plain = true;
             }
         }
+        Ok(())
     }
 
     /// Content is text; Mistral's is a list when the model thinks.
@@ -182,10 +203,8 @@ impl ChoiceState {
             content.items(|_, item| {
                 let [text, thinking] = item.pick(["text", "thinking"])?;
                 if let Some(thinking) = thinking {
-                    let mut thought = |node: &Node<'_>| {
-                        self.reasoning(said(Some(*node))?, Vec::new(), events);
-                        Ok(())
-                    };
+                    let mut thought =
+                        |node: &Node<'_>| self.reasoning(said(Some(*node))?, Vec::new(), events);
                     if thinking.is_list() {
                         thinking.items(|_, item| {
                             item.get("text").map_or(Ok(()), |text| thought(&text))
@@ -215,6 +234,7 @@ impl ChoiceState {
         restore: &Restore,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
+        self.room()?;
         let [index, id, function, custom] = call.pick(["index", "id", "function", "custom"])?;
         let kind = if custom.is_some() { ToolCallKind::Custom } else { ToolCallKind::Function };
         let inner = custom.or(function).filter(Node::is_object);

@@ -10,6 +10,9 @@ use crate::openai::node::Node;
 use crate::openai::wire;
 use crate::openai::{error, malformed};
 
+/// The most choices: callers can ask for 128.
+const MAX_CHOICES: usize = 1024;
+
 /// Decodes a stream of chunks.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -176,6 +179,9 @@ impl Decoder {
         let number = index.and_then(|index| index.as_count()).unwrap_or(0);
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         let Self { id, restore, choices, .. } = self;
+        if choices.len() >= MAX_CHOICES && choices.iter().all(|choice| choice.choice != number) {
+            return Err(malformed("it has too many choices"));
+        }
         let state = state(choices, number);
         if let Some(logprobs) = logprobs {
             let logprobs = Box::new(logprobs.raw()?);

@@ -7,7 +7,7 @@ use ziggurat_core::{
 };
 
 use crate::json::{self, Array, Object};
-use crate::openai::{KEEP_ALIVE, error, reply_id, wire};
+use crate::openai::{KEEP_ALIVE, LONGEST_NAME, error, reply_id, wire};
 
 /// How much reasoning is remembered for the block that carries its signature, in bytes.
 const LONGEST_SIGNED: usize = 1 << 20;
@@ -99,7 +99,9 @@ impl Encoder {
     }
 
     fn begin(&mut self, start: &Start) {
-        let model = if start.model.is_empty() { &self.ask.model } else { &start.model };
+        // They stand in every chunk: long ones would make much of little.
+        let named = (1..=LONGEST_NAME).contains(&start.model.len());
+        let model = if named { &start.model } else { &self.ask.model };
         self.prefix = b"data: ".to_vec();
         let mut chunk = Object::begin(&mut self.prefix);
         chunk.text("id", &reply_id(&start.id, &self.ask));

@@ -417,6 +417,35 @@ fn events_that_are_none_of_ours_are_skipped() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::BadUpstream);
 }
 
+/// Choices and calls are looked for one by one: without a bound one event could cost minutes.
+#[test]
+fn a_chunk_without_end_is_refused() {
+    let many = |item: fn(u32) -> String| (0..70_000).map(item).collect::<Vec<_>>().join(",");
+    for chunk in [
+        format!(
+            r#"{{"choices":[{}]}}"#,
+            many(|n| format!(r#"{{"index":{n},"delta":{{"content":"a"}}}}"#))
+        ),
+        format!(
+            r#"{{"choices":[{{"delta":{{"tool_calls":[{}]}}}}]}}"#,
+            many(|n| format!(r#"{{"index":{n},"function":{{"name":"f"}}}}"#))
+        ),
+        format!(
+            r#"{{"choices":[{{"delta":{{"content":[{}]}}}}]}}"#,
+            many(|_| r#"{"thinking":"a","text":"b"}"#.to_owned())
+        ),
+    ] {
+        let bytes = Bytes::from(format!("data: {chunk}\n\n"));
+        let read = OPENAI.decoder(&Restore::default()).decode(&bytes, &mut Vec::new());
+        assert_eq!(
+            read.map_err(|error| error.kind()),
+            Err(ErrorKind::BadUpstream),
+            "{}",
+            &chunk[..60]
+        );
+    }
+}
+
 /// A text with a control character in it is no JSON string. It was taken for no text at all, and was missing from the answer.
 #[test]
 fn a_text_that_cannot_be_read_is_not_silently_lost() {
@@ -579,6 +608,16 @@ fn an_anthropic_answer_reads_as_an_openai_stream() {
     assert_eq!(encode(&events, &ask(true)), expected);
     let without = encode(&events, &ask(false));
     assert!(!without.contains("prompt_tokens"), "{without}");
+}
+
+/// The provider's names stand in every chunk: a few kilobytes of them made gigabytes of a stream.
+#[test]
+fn long_names_are_not_repeated_in_every_chunk() {
+    let long = "x".repeat(5000);
+    let begin = Event::Start(Box::new(Start::new(format!("chatcmpl-{long}"), long.clone())));
+    let written = encode(&[begin, Event::End], &ask(false));
+    assert!(!written.contains(&long), "{written}");
+    assert!(written.contains("\"model\":\"asked\""), "{written}");
 }
 
 #[test]
