@@ -1,7 +1,9 @@
 //! Asks a model by its name: once for the whole answer, once for it in pieces.
 //!
-//!     ANTHROPIC_API_KEY=sk-ant-… cargo run -p example-direct-call
-//!     OPENAI_API_KEY=sk-… cargo run -p example-direct-call -- openai/gpt-4.1
+//! ```text
+//! ANTHROPIC_API_KEY=sk-ant-… cargo run -p example-direct-call
+//! OPENAI_API_KEY=sk-… cargo run -p example-direct-call -- openai/gpt-4.1
+//! ```
 
 use std::error::Error;
 use std::io::{self, Write};
