@@ -1,6 +1,8 @@
 //! A gateway as the transport of `async-openai`: the program goes on writing OpenAI's requests, in process they become Anthropic's.
 //!
-//!     ANTHROPIC_API_KEY=sk-ant-… cargo run -p example-async-openai
+//! ```text
+//! ANTHROPIC_API_KEY=sk-ant-… cargo run -p example-async-openai
+//! ```
 //!
 //! No port is opened and no second process is started: the client's requests go through the layers as plain `http`.
 

@@ -1,6 +1,8 @@
 //! Puts one layer of ours into an axum app that is a reverse proxy already.
 //!
-//!     UPSTREAM=127.0.0.1:8000 cargo run -p example-axum-layer
+//! ```text
+//! UPSTREAM=127.0.0.1:8000 cargo run -p example-axum-layer
+//! ```
 //!
 //! The app keeps its routes, its proxy and its callers' credentials. What is new: a model that keeps its caller waiting is given
 //! up, and the caller is told in the terms of its own API, in the middle of a stream too.

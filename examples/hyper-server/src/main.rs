@@ -1,6 +1,8 @@
 //! A whole gateway in a plain hyper server: admission, front door, layers, and deployments that are chosen by model.
 //!
-//!     ANTHROPIC_API_KEY=sk-ant-… OPENAI_API_KEY=sk-… cargo run -p example-hyper-server
+//! ```text
+//! ANTHROPIC_API_KEY=sk-ant-… OPENAI_API_KEY=sk-… cargo run -p example-hyper-server
+//! ```
 //!
 //! OpenAI's clients (base URL `http://127.0.0.1:4000/v1`) and Anthropic's (`http://127.0.0.1:4000`) may ask for either model.
 
