@@ -52,7 +52,7 @@ struct Call {
     signature: Option<Str>,
 }
 
-/// The most calls of one choice.
+/// The most calls of one choice: they are looked for one by one.
 const MAX_CALLS: usize = 1024;
 
 /// The number of the call that the deprecated `function_call` makes.
@@ -133,14 +133,14 @@ impl ChoiceState {
                 kind: ToolCallKind::Function,
                 signature: None,
             };
-            self.piece(piece, reply, restore, events);
+            self.piece(piece, reply, restore, events)?;
         }
         Ok(())
     }
 
-    /// Whether there can be more parts: their numbers are small, and calls are looked for one by one.
+    /// Whether there can be more parts: their numbers are small.
     fn room(&self) -> Result<(), Error> {
-        if self.calls.len() >= MAX_CALLS || self.next >= u16::MAX - 8 {
+        if self.next >= u16::MAX - 8 {
             return Err(malformed("it has too many parts"));
         }
         Ok(())
@@ -253,13 +253,21 @@ impl ChoiceState {
             kind,
             signature: wire::call_signature(call),
         };
-        self.piece(piece, reply, restore, events);
-        Ok(())
+        self.piece(piece, reply, restore, events)
     }
 
-    fn piece(&mut self, piece: Piece, reply: &Str, restore: &Restore, events: &mut Vec<Event>) {
+    fn piece(
+        &mut self,
+        piece: Piece,
+        reply: &Str,
+        restore: &Restore,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Error> {
         let at = match self.find_call(&piece) {
             Some(at) => at,
+            None if self.calls.len() == MAX_CALLS => {
+                return Err(malformed("it has too many calls"));
+            }
             None => {
                 let number = piece.number.unwrap_or(self.calls.len() as u64);
                 self.calls.push(Call::new(number, piece.kind));
@@ -281,7 +289,7 @@ impl ChoiceState {
         if call.part.is_none() {
             if call.name.is_empty() {
                 call.pending.push_str(&piece.arguments);
-                return;
+                return Ok(());
             }
             if call.id.is_empty() {
                 call.id = tools::made_id(&[reply, &choice.to_string(), &ordinal.to_string()]);
@@ -300,7 +308,7 @@ impl ChoiceState {
             }
         }
         let call = &mut self.calls[at];
-        let Some(index) = call.part.filter(|_| call.open) else { return };
+        let Some(index) = call.part.filter(|_| call.open) else { return Ok(()) };
         let part = PartId { choice, index };
         if let Some(signature) = call.signature.take() {
             events.push(Event::Signature { part, signature });
@@ -308,6 +316,7 @@ impl ChoiceState {
         if !piece.arguments.is_empty() {
             events.push(Event::Arguments { part, fragment: piece.arguments });
         }
+        Ok(())
     }
 
     /// The call that a piece belongs to.
