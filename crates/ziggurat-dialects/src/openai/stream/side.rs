@@ -6,7 +6,7 @@
 //! Searching for names is safe: inside a JSON string a quote is escaped, so that `"usage"` with both of its quotes can only be
 //! a whole string, and `"usage":` only a member's name.
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr, memchr2, memmem};
 use ziggurat_core::{CutOptions, Error, Event, Facts, Frame, Restore};
 
 use super::choice::Flow;
@@ -122,7 +122,9 @@ impl Piece {
         let tail = tail.strip_prefix(br#","logprobs":null"#).unwrap_or(tail);
         let tail = tail.strip_prefix(br#","finish_reason":null"#).unwrap_or(tail);
         let tail = tail.strip_prefix(b"}]")?;
-        let quiet = tail.ends_with(b"}") && says_nothing(head) && says_nothing(tail);
+        // Choices within another member are not the chunk's.
+        let is_top = memchr(b'{', head.get(1..)?).is_none();
+        let quiet = is_top && tail.ends_with(b"}") && says_nothing(head) && says_nothing(tail);
         quiet.then_some(Self { what, is_empty: end == 0 })
     }
 

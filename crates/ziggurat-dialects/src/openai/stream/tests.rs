@@ -850,6 +850,18 @@ fn content_that_looks_like_members_fools_nobody() {
     }
 }
 
+/// They were taken for content that had come: the commit point of a stream that had said nothing.
+#[test]
+fn choices_within_another_member_are_none() {
+    let nested = r#"{"a":{"choices":[{"index":0,"delta":{"content":"x"}}]}}"#;
+    let body =
+        format!("data: {nested}\n\n{}{}", chunk(r#"{"content":"a"}"#), finish("stop")) + DONE;
+    let (cut, _, complete) = facts_of_cutter(&[body.as_bytes()], true);
+    assert!(complete);
+    assert_eq!(cut.contents, 1);
+    assert_eq!(facts_of_decoder(body.as_bytes()).0, cut);
+}
+
 #[test]
 fn usage_that_was_not_asked_for_is_withheld_and_counts() {
     let body = stream(&[chunk(ROLE), chunk(r#"{"content":"a"}"#), finish("stop")]) + USAGE + DONE;
