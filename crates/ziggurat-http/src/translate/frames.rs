@@ -31,6 +31,8 @@ enum State {
     Open,
     /// An error event came: the end may follow without the terminator.
     Failed,
+    /// An event could not be read. What came before it in the same frame went on first.
+    Broken(Error),
     /// The terminator came: the rest is read and thrown away.
     Tail {
         read: usize,
@@ -56,7 +58,14 @@ where
     fn deliver(&mut self, cx: &mut Context<'_>, mut frame: Frame) -> Result<Frame, Error> {
         if let Some(decoder) = &mut self.decoder {
             let mut events = Vec::new();
-            decoder.decode(frame.bytes(), &mut events)?;
+            if let Err(error) = decoder.decode(frame.bytes(), &mut events) {
+                if events.is_empty() {
+                    return Err(error);
+                }
+                // What was said before is said and costs, in however few reads it came.
+                self.state = State::Broken(error);
+                return Ok(Frame::of_events(events));
+            }
             // Some servers never send their terminator: the decoder is told, so that it closes what is open.
             if frame.facts().has(Facts::TERMINATOR) {
                 decoder.finish(&mut events);
@@ -121,6 +130,12 @@ where
                 State::Open | State::Failed => {}
                 State::Tail { .. } => return self.read_tail(cx).map(|()| None),
                 State::Done => return Poll::Ready(None),
+                State::Broken(_) => {
+                    return match std::mem::replace(&mut self.state, State::Done) {
+                        State::Broken(error) => self.fail(error),
+                        _ => Poll::Ready(None),
+                    };
+                }
             }
             match self.cutter.next_frame() {
                 Ok(Some(frame)) => {
@@ -156,7 +171,7 @@ where
                     match self.cutter.finish() {
                         Ok(Some(frame)) => {
                             let delivered = self.deliver(cx, frame);
-                            if !matches!(self.state, State::Tail { .. }) {
+                            if matches!(self.state, State::Open | State::Failed) {
                                 self.state = State::Done;
                             }
                             return match delivered {
@@ -175,5 +190,57 @@ where
 
     fn decodes(&self) -> bool {
         self.decoder.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::Bytes;
+    use ziggurat_core::{Body, CutOptions, Event, Restore, Segments};
+    use ziggurat_dialects::ANTHROPIC;
+
+    use super::*;
+
+    /// In one read the whole frame was lost with the event that could not be read: its text, and the tokens it had cost.
+    #[test]
+    fn what_came_before_a_malformed_event_counts_however_it_came() {
+        let events = [
+            r#"{"type":"message_start","message":{"id":"msg_1","usage":{"input_tokens":7,"output_tokens":1}}}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"Hi"}}"#,
+            r#"{"type":"content_block_delta","#,
+            r#"{"type":"message_stop"}"#,
+        ];
+        let pieces = events.map(|event| Bytes::from(format!("data: {event}\n\n")));
+        for body in
+            [Body::from(Bytes::from(pieces.concat())), Body::segments(Segments::from_iter(pieces))]
+        {
+            let cutter = ANTHROPIC.cutter(&CutOptions::default());
+            let decoder = ANTHROPIC.decoder(&Restore::default());
+            let mut frames = WireFrames::new(body, cutter, Some(decoder), Some("d".into()));
+            let mut cx = Context::from_waker(Waker::noop());
+            let (mut text, mut input) = (String::new(), None);
+            let error = loop {
+                let Poll::Ready(next) = frames.poll_frame(&mut cx) else {
+                    panic!("it is all there")
+                };
+                match next {
+                    Some(Ok(frame)) => {
+                        assert!(!frame.facts().has(Facts::TERMINATOR));
+                        input = frame.usage().and_then(|usage| usage.input).or(input);
+                        for event in frame.events().unwrap_or_default() {
+                            if let Event::Text { text: more, .. } = event {
+                                text.push_str(more);
+                            }
+                        }
+                    }
+                    Some(Err(error)) => break error,
+                    None => panic!("it is no success"),
+                }
+            };
+            assert_eq!((text.as_str(), input, error.deployment()), ("Hi", Some(7), Some("d")));
+            assert!(matches!(frames.poll_frame(&mut cx), Poll::Ready(None)));
+        }
     }
 }
