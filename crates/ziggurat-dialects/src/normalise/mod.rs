@@ -124,6 +124,8 @@ pub fn normalise(
     names: Names,
     losses: &mut Losses,
 ) -> Result<(), Error> {
+    // Before places are found between messages that will not be there, and after parts have moved.
+    drop_empty(&mut talk.system, &mut talk.messages, profile.no_blank_text);
     collect_system(talk, profile.mid_system, names, losses);
     let messages = &mut talk.messages;
     if profile.paired_results {

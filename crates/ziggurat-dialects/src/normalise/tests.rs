@@ -116,6 +116,17 @@ fn a_system_message_after_the_assistant_waits_for_the_next_user_message() {
 }
 
 #[test]
+fn a_system_message_does_not_follow_a_message_that_goes() {
+    let assistant = || Message::text(Role::Assistant, "b");
+    // It was placed after the blank message and stood after the assistant when that was gone.
+    let talk = vec![user("a"), assistant(), user(" "), system("s"), user("c")];
+    assert_eq!(
+        normal(talk, &after_user()),
+        [r#"User: "a""#, r#"Assistant: "b""#, r#"User: "c""#, r#"System: "s""#]
+    );
+}
+
+#[test]
 fn a_system_message_does_not_cut_results_off_from_their_calls() {
     let talk = || {
         vec![
