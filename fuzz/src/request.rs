@@ -59,9 +59,14 @@ fn written(mutator: &mut Mutator, typed: &Typed, source: Dialect, target: Dialec
     let again = |body: &Bytes| {
         let members = members(body).expect("what has an outline keeps it");
         let typed = target.decode_request(typed.operation(), &members);
-        let typed = typed.unwrap_or_else(|error| {
-            panic!("{source} to {target}, again: {error}, {}", body.escape_ascii())
-        });
+        let typed = match typed {
+            Ok(typed) => typed,
+            // Messages that say nothing are left out, and a list of none asks nothing.
+            Err(error) if error.param() == Some("messages") => return None,
+            Err(error) => {
+                panic!("{source} to {target}, again: {error}, {}", body.escape_ascii())
+            }
+        };
         match write(&typed, Some(target)) {
             Ok(encoded) => Some(encoded),
             Err(error) if error.kind() == ErrorKind::Unsupported => None,
@@ -69,7 +74,7 @@ fn written(mutator: &mut Mutator, typed: &Typed, source: Dialect, target: Dialec
         }
     };
     let Some(second) = again(&encoded.body) else { return };
-    let third = again(&second.body).expect("what was said once can be said again");
+    let Some(third) = again(&second.body) else { return };
     assert_stable(&second.body, &third.body);
     assert_eq!(second.headers, third.headers, "{source} to {target}");
 }
