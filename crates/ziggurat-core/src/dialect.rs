@@ -297,6 +297,9 @@ pub struct Ask {
     pub created: u64,
     /// From which ids are made when the provider's do not fit.
     pub call_id: Str,
+    /// The model that answers, by its provider's name for it, where that provider speaks another dialect than the caller. What
+    /// only this model can read of its answer later is marked with it.
+    pub origin: Option<Str>,
 }
 
 impl Ask {
@@ -309,6 +312,7 @@ impl Ask {
             show_reasoning: true,
             created: 0,
             call_id: Str::new(),
+            origin: None,
         }
     }
 }

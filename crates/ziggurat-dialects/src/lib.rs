@@ -37,6 +37,7 @@ mod json;
 pub mod media;
 pub mod normalise;
 mod openai;
+mod origin;
 mod schema;
 pub mod tools;
 

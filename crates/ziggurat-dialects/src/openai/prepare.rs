@@ -1,13 +1,27 @@
-//! The one edit of a request that leaves as it came: usage is asked for.
+//! The edits of a request that leaves as it came: usage is asked for, and what a model of another dialect thought goes.
 
+use memchr::memmem;
+use serde_json::value::RawValue;
 use ziggurat_core::{Error, Members, Operation, Payload, Prepared, RawJson, Str};
 
 use super::node::Node;
-use crate::json::{self, Object};
+use crate::json::{self, Array, At, Fields, Object};
+use crate::origin::MARK;
 
-/// Asks for usage at the end of a stream, and says whether it is to be withheld since the caller did not ask.
+/// Asks for usage at the end of a stream, and says whether it is to be withheld since the caller did not ask. Takes out the
+/// thoughts that the gateway showed to the caller in members that this dialect's vendor does not know, and refuses.
 pub(super) fn prepare(payload: &mut Payload, stream: bool) -> Result<Prepared, Error> {
-    if !stream || payload.operation() != Operation::Chat {
+    if payload.operation() != Operation::Chat {
+        return Ok(Prepared::default());
+    }
+    if payload.dialect().is_some()
+        && let Some(messages) = payload.member("messages")
+        && memmem::find(messages.as_bytes(), MARK.as_bytes()).is_some()
+        && let Some(stripped) = strip(&messages)?
+    {
+        payload.set("messages", stripped);
+    }
+    if !stream {
         return Ok(Prepared::default());
     }
     if payload.dialect().is_none() {
@@ -28,6 +42,41 @@ pub(super) fn prepare(payload: &mut Payload, stream: bool) -> Result<Prepared, E
         payload.set("stream_options", with_usage(options)?);
     }
     Ok(Prepared::withholding_usage(!asked))
+}
+
+/// The messages without thoughts that bear the gateway's mark; `None` if there were none.
+fn strip(messages: &Str) -> Result<Option<RawJson>, Error> {
+    let at = At::root("messages");
+    let items: Vec<&RawValue> = json::read(messages, at, "a list of messages")?;
+    let mut found = false;
+    let mut out = Vec::with_capacity(messages.len());
+    let mut array = Array::begin(&mut out);
+    for (index, raw) in items.into_iter().enumerate() {
+        let fields: Fields<'_> = json::read(raw.get(), at.index(index), "an object")?;
+        if !fields.get("thinking_blocks").is_some_and(is_marked) {
+            array.item().extend_from_slice(raw.get().as_bytes());
+            continue;
+        }
+        found = true;
+        let mut message = array.object();
+        for (name, value) in fields.iter() {
+            if !["thinking_blocks", "reasoning_content"].contains(&name) {
+                message.raw(name, value);
+            }
+        }
+        message.end();
+    }
+    array.end();
+    Ok(found.then(|| json::raw_json(out)).flatten())
+}
+
+/// Whether one of these blocks has a signature, or data, with the gateway's mark.
+fn is_marked(blocks: &str) -> bool {
+    let blocks: Vec<Fields<'_>> = serde_json::from_str(blocks).unwrap_or_default();
+    let marked = |text: &str| text.strip_prefix('"').is_some_and(|text| text.starts_with(MARK));
+    blocks
+        .iter()
+        .any(|block| ["signature", "data"].iter().any(|name| block.get(name).is_some_and(marked)))
 }
 
 /// The caller's options and `include_usage`.
@@ -86,6 +135,37 @@ mod tests {
             r#"{"stream_options":{"include_obfuscation":false,"include_usage":true}}"#
         );
         assert!(withhold);
+    }
+
+    fn without_stream(body: &str) -> String {
+        let bytes = Bytes::copy_from_slice(body.as_bytes());
+        let mut payload = Payload::wire(OPENAI, Operation::Chat, bytes).unwrap();
+        prepare(&mut payload, false).unwrap();
+        let sent: Vec<u8> = payload.segments().unwrap().into_iter().flatten().collect();
+        String::from_utf8(sent).unwrap()
+    }
+
+    #[test]
+    fn thoughts_of_another_dialects_model_stay_here() {
+        // OpenAI refused the members by which its own clients had been told of Claude's thoughts.
+        let body = |thoughts: &str| {
+            format!(
+                r#"{{"messages":[{{"role":"user","content":"zig1. \u00e9"}},{{"role":"assistant","content":"a",{thoughts}"x":1.0}}]}}"#
+            )
+        };
+        for block in [
+            r#"{"type":"thinking","thinking":"t","signature":"zig1.bQ==.EqQB"}"#,
+            r#"{"type":"redacted_thinking","data":"zig1.bQ==.x"}"#,
+        ] {
+            let thoughts = format!(r#""reasoning_content":"t","thinking_blocks":[{block}],"#);
+            assert_eq!(without_stream(&body(&thoughts)), body(""));
+        }
+        // A server's own are its own.
+        let own = body(
+            r#""reasoning_content":"t","thinking_blocks":[{"type":"thinking","signature":"EqQB"}],"#,
+        );
+        assert_eq!(without_stream(&own), own);
+        assert_eq!(without_stream(&body("")), body(""));
     }
 
     #[test]

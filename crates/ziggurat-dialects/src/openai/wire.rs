@@ -4,6 +4,7 @@ use ziggurat_core::{Error, RawJson, Stop, StopReason, Str, Usage};
 
 use super::node::Node;
 use crate::json::{self, Object};
+use crate::origin;
 
 /// Reads usage. `prompt_tokens` and `completion_tokens` include everything; what does not add up is clamped.
 ///
@@ -187,22 +188,27 @@ pub(super) fn thinking_blocks(node: &Node<'_>) -> Result<Vec<ThinkingBlock>, Err
     Ok(blocks)
 }
 
-/// Writes one entry of `thinking_blocks`.
-pub(super) fn encode_thinking(out: &mut Vec<u8>, text: &str, signature: Option<&str>) {
+/// Writes one entry of `thinking_blocks`, with the mark of the model that it comes from, if one is named.
+pub(super) fn encode_thinking(
+    out: &mut Vec<u8>,
+    text: &str,
+    signature: Option<&str>,
+    model: Option<&str>,
+) {
     let mut block = Object::begin(out);
     block.text("type", "thinking");
     block.text("thinking", text);
     if let Some(signature) = signature {
-        block.text("signature", signature);
+        block.text("signature", &origin::mark(model, signature));
     }
     block.end();
 }
 
 /// Writes one entry of `thinking_blocks` that only the provider can read.
-pub(super) fn encode_redacted(out: &mut Vec<u8>, data: &str) {
+pub(super) fn encode_redacted(out: &mut Vec<u8>, data: &str, model: Option<&str>) {
     let mut block = Object::begin(out);
     block.text("type", "redacted_thinking");
-    block.text("data", data);
+    block.text("data", &origin::mark(model, data));
     block.end();
 }
 

@@ -193,6 +193,7 @@ impl Stream {
         let same = reply.head().dialect == Some(self.dialect);
         if !same {
             reply.events();
+            self.ask.origin = reply.head().model.clone();
         }
         let decoded = match reply.body() {
             ziggurat_core::ReplyBody::Frames(frames) => frames.decodes(),

@@ -111,6 +111,8 @@ pub(super) fn stream_head() -> Response<()> {
 pub(super) fn whole(dialect: Dialect, ask: &Ask, reply: &mut Reply) -> Result<Bytes, Error> {
     let restore = Restore::default();
     let decoded;
+    let mut ask = ask.clone();
+    ask.origin = reply.head().model.clone().filter(|_| reply.head().dialect != Some(dialect));
     let answer = match (reply.body(), reply.head().dialect) {
         (ReplyBody::Whole(bytes), Some(theirs)) if theirs == dialect => return Ok(bytes.clone()),
         (ReplyBody::Whole(bytes), Some(theirs)) => {
@@ -122,7 +124,7 @@ pub(super) fn whole(dialect: Dialect, ask: &Ask, reply: &mut Reply) -> Result<By
         _ => return Err(Error::closed()),
     };
     let mut losses = Losses::default();
-    let bytes = dialect.encode_reply(answer, ask, &mut losses)?;
+    let bytes = dialect.encode_reply(answer, &ask, &mut losses)?;
     reply.head_mut().losses.extend(losses.into_found());
     Ok(bytes)
 }

@@ -11,11 +11,11 @@ use ziggurat_core::{
 };
 
 use super::block::{decode_block, leftover, write_input};
-use super::request::OUR_SIGNATURE;
 use super::usage::{self, Counts};
 use super::{ANTHROPIC, citation, error, models, stop};
 use crate::fence::Fence;
 use crate::json::{self, Array, At, Fields, Object};
+use crate::origin;
 
 // === reading ===
 
@@ -268,16 +268,6 @@ pub(super) fn message_id(id: &Str, ask: &Ask) -> Str {
     if id.starts_with("msg_") { id.clone() } else { format!("msg_{}", ask.call_id).into() }
 }
 
-/// A signature for reasoning that this dialect's providers did not sign. Some clients drop a block without one; by this one the
-/// gateway knows the block again, and takes it out before a provider sees it.
-pub(super) fn our_signature(model: &str) -> String {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
-    // It stands in every block, so that it must not be long.
-    let model = model.as_bytes();
-    format!("{OUR_SIGNATURE}{}", STANDARD.encode(&model[..model.len().min(256)]))
-}
-
 /// Writes a block, or says why it cannot be said.
 fn write_block(part: &Part, model: &str, array: &mut Array<'_>) -> Result<(), &'static str> {
     const NO_SUCH: &str = "the caller's dialect has no such content";
@@ -318,7 +308,9 @@ fn write_block(part: &Part, model: &str, array: &mut Array<'_>) -> Result<(), &'
             object.text("thinking", text);
             match signature.as_deref().filter(|signature| !signature.is_empty()) {
                 Some(signature) => object.text("signature", signature),
-                None => object.text("signature", &our_signature(model)),
+                // Some clients drop a block without one. By this one the gateway knows the block again, and takes it out
+                // before a provider sees it.
+                None => object.text("signature", &origin::unsigned(model)),
             }
         }
         Content::ToolCall { id, name, arguments, kind, .. } => {

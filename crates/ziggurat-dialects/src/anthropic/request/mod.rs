@@ -17,7 +17,6 @@ use ziggurat_core::{
 
 pub(super) use decode::decode;
 pub(super) use prepare::prepare;
-pub(super) use thinking::OUR_SIGNATURE;
 
 use self::marks::Marks;
 use self::params::Params;

@@ -4,15 +4,15 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 use ziggurat_core::{Error, Payload, Prepared, RawJson, Str};
 
-use super::OUR_SIGNATURE;
 use crate::json::{self, Array, At, Fields};
+use crate::origin::MARK;
 
 /// Usage always comes, so nothing is asked for. Only thinking that the gateway itself signed, for another provider's answer
 /// earlier in the conversation, has to go: this provider would refuse it.
 pub(in crate::anthropic) fn prepare(payload: &mut Payload) -> Result<Prepared, Error> {
     let prepared = Prepared::default();
     let Some(messages) = payload.member("messages") else { return Ok(prepared) };
-    if memmem::find(messages.as_bytes(), OUR_SIGNATURE.as_bytes()).is_none() {
+    if memmem::find(messages.as_bytes(), MARK.as_bytes()).is_none() {
         return Ok(prepared);
     }
     let Some(stripped) = strip(&messages)? else { return Ok(prepared) };
@@ -91,5 +91,5 @@ fn is_ours(block: &RawValue) -> bool {
     let Ok(fields) = serde_json::from_str::<Fields<'_>>(block.get()) else { return false };
     let signature = fields.get("signature").and_then(|signature| signature.strip_prefix('"'));
     fields.get("type") == Some("\"thinking\"")
-        && signature.is_some_and(|signature| signature.starts_with(OUR_SIGNATURE))
+        && signature.is_some_and(|signature| signature.starts_with(MARK))
 }

@@ -1004,6 +1004,32 @@ fn only_thinking_that_this_provider_signed_is_sent_back() {
 }
 
 #[test]
+fn what_a_model_thought_goes_back_to_that_model_alone() {
+    let sent = |part: Part| {
+        let mut chat = tool_turn("{}");
+        chat.messages[1].parts.insert(0, part);
+        let sent = to().send(&chat);
+        (sent.body["messages"][1]["content"][0].clone(), sent.losses)
+    };
+    let own = crate::origin::mark(Some("m"), "EqQB").into_owned();
+    let (block, losses) = sent(thought(Some(&own)));
+    assert_eq!(block["signature"], "EqQB");
+    assert_eq!(losses, Vec::<String>::new());
+    let redacted = |data: &str| {
+        let redacted = Some(Str::from(data));
+        Part::new(Content::Reasoning { text: Str::new(), signature: None, redacted })
+    };
+    assert_eq!(sent(redacted(&own)).0["data"], "EqQB");
+    // A caller of OpenAI's dialect that asked another Claude next was told of an invalid signature.
+    let other = crate::origin::mark(Some("claude-y"), "EqQB").into_owned();
+    for part in [thought(Some(&other)), redacted(&other)] {
+        let (block, losses) = sent(part);
+        assert_eq!(block["type"], "tool_use");
+        assert_eq!(losses, ["messages[1]=dropped"]);
+    }
+}
+
+#[test]
 fn thinking_is_off_where_the_history_lacks_the_thought_before_a_call() {
     let mut chat = tool_turn("{}");
     chat.reasoning.effort = Some(Effort::High);

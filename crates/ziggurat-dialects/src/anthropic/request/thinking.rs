@@ -2,13 +2,14 @@
 
 use ziggurat_core::{
     Capabilities, Chat, Content, Effort, Error, Expose, Loss, LossAction, Losses, Message, Part,
-    Reasoning, ReasoningMode, Role,
+    Reasoning, ReasoningMode, Role, Str,
 };
 
 use super::Scene;
 use crate::anthropic::ANTHROPIC;
 use crate::fields::Field;
 use crate::json::Object;
+use crate::origin::{self, Origin};
 
 /// The least budget that is taken, in tokens.
 const LEAST_BUDGET: u64 = 1024;
@@ -18,9 +19,6 @@ const ROOM: u64 = 4096;
 const DEFAULT_MAX: u64 = 4096;
 /// The budget for the greatest effort of a model that nobody described, in tokens.
 const GREATEST_BUDGET: u64 = 65_536;
-
-/// Signatures that begin so were made by the gateway, for reasoning of another provider.
-pub(in crate::anthropic) const OUR_SIGNATURE: &str = "zig1.";
 
 /// What is said about thinking, and the bound on output that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -263,29 +261,38 @@ fn obstacle(messages: &[Message], forced: bool) -> Option<&'static str> {
     )
 }
 
-/// Takes reasoning out that this provider did not sign: it would refuse the call.
+/// Takes reasoning out that this model did not sign: it would refuse the call.
 pub(super) fn strip_foreign(messages: &mut [Message], scene: &Scene<'_>, losses: &mut Losses) {
     for message in messages {
         let before = message.parts.len();
-        message.parts.retain(|part| !is_foreign(part));
+        message.parts.retain_mut(|part| is_own(part, scene.target.model));
         if message.parts.len() < before {
             losses.note(Loss::new(
                 scene.names.message(message),
-                "reasoning without a signature of this provider is left out",
+                "reasoning that this model did not sign is left out",
                 LossAction::Dropped,
             ));
         }
     }
 }
 
-/// Whether a part is reasoning that this dialect's providers did not sign.
-fn is_foreign(part: &Part) -> bool {
-    let Content::Reasoning { signature, redacted, .. } = &part.content else { return false };
+/// Whether a part is no reasoning, or reasoning that `model` takes back: what it signed, with the mark of its origin taken off,
+/// and what is not marked.
+fn is_own(part: &mut Part, model: &str) -> bool {
+    let Content::Reasoning { signature, redacted, .. } = &mut part.content else { return true };
     if part.extras.dialect.is_some_and(|dialect| dialect != ANTHROPIC) {
-        return true;
+        return false;
     }
-    let signed = |signature: &str| !signature.is_empty() && !signature.starts_with(OUR_SIGNATURE);
-    redacted.is_none() && !signature.as_deref().is_some_and(signed)
+    let Some(made) = redacted.as_mut().or(signature.as_mut()) else { return false };
+    match origin::origin(made) {
+        Origin::Unknown => !made.is_empty(),
+        Origin::Ours => false,
+        Origin::Model(name, unmarked) => {
+            let own = name == model;
+            *made = Str::from(unmarked);
+            own
+        }
+    }
 }
 
 /// The nearest effort that is taken, downwards on ties. This dialect begins at `low`.

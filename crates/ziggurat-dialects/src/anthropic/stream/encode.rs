@@ -11,9 +11,10 @@ use ziggurat_core::{
     StreamEncoder, ToolCallKind, Usage,
 };
 
-use crate::anthropic::reply::{message_id, our_signature, service_tier};
+use crate::anthropic::reply::{message_id, service_tier};
 use crate::anthropic::{KEEP_ALIVE, citation, error, stop, usage};
 use crate::json::{self, Object};
+use crate::origin;
 
 /// The most bytes that wait for a block to end.
 const MAX_WAITING: usize = 16 << 20;
@@ -267,7 +268,7 @@ impl Encoder {
         match open.kind {
             Kind::Thinking(signature) => {
                 let signed = signature.filter(|signature| !signature.is_empty());
-                let signature = signed.unwrap_or_else(|| our_signature(&self.model).into());
+                let signature = signed.unwrap_or_else(|| origin::unsigned(&self.model).into());
                 delta(open.index, "signature_delta", "signature", &signature, out);
             }
             Kind::Custom(text) => {

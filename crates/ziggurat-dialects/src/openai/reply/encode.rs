@@ -95,7 +95,7 @@ fn choice(out: &mut Vec<u8>, choice: &Choice, ask: &Ask, losses: &mut Losses) {
         None => message.raw("refusal", "null"),
     }
     if ask.show_reasoning {
-        request::write_reasoning(&mut message, &said.thoughts);
+        request::write_reasoning(&mut message, &said.thoughts, ask.origin.as_deref());
     }
     if !said.annotations.is_empty() {
         let mut list = Array::begin(message.member("annotations"));

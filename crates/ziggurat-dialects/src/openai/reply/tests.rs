@@ -108,9 +108,15 @@ fn signed_reasoning_goes_out_beside_its_text() {
         json!([{"type": "thinking", "thinking": "Time failed.", "signature": "EqQB"}])
     );
     assert_eq!(decode(&body).choices, reply.choices);
+    let answer = Answer::Chat(Box::new(reply));
+    let mut of_another = ask();
+    of_another.origin = Some("claude".into());
+    let body = OPENAI.encode_reply(&answer, &of_another, &mut Losses::default()).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let block = &body["choices"][0]["message"]["thinking_blocks"][0];
+    assert_eq!(block["signature"], "zig1.Y2xhdWRl.EqQB");
     let mut hidden = ask();
     hidden.show_reasoning = false;
-    let answer = Answer::Chat(Box::new(reply));
     let body = OPENAI.encode_reply(&answer, &hidden, &mut Losses::default()).unwrap();
     assert!(!std::str::from_utf8(&body).unwrap().contains("Time failed."));
 }

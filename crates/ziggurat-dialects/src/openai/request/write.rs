@@ -13,6 +13,7 @@ use crate::json::{Array, Object};
 use crate::openai::OPENAI;
 use crate::openai::stream::words;
 use crate::openai::wire;
+use crate::origin;
 use crate::tools::OPENAI_IDS;
 
 /// A picture or file in a tool's answer: this dialect lets only the user show it.
@@ -261,7 +262,8 @@ fn assistant(
             }
         }
     }
-    if !context.own && !thoughts.is_empty() {
+    let marked = thoughts.iter().any(|part| is_marked(part));
+    if (!context.own || marked) && !thoughts.is_empty() {
         let place = context.names.message(message);
         let reason = "reasoning is not sent to another provider";
         context.losses.note(Loss::new(place, reason, LossAction::Dropped));
@@ -287,7 +289,7 @@ fn assistant(
     if let Some(audio) = audio {
         object.raw("audio", audio.get());
     }
-    reasoning(&mut object, &thoughts);
+    reasoning(&mut object, &thoughts, None);
     if !calls.is_empty() {
         let mut list = Array::begin(object.member("tool_calls"));
         for part in calls {
@@ -300,8 +302,19 @@ fn assistant(
     Ok(())
 }
 
-/// Writes reasoning as servers that show it do, and with it the blocks if one of them is signed.
-pub(in crate::openai) fn reasoning(object: &mut Object<'_>, thoughts: &[&Part]) {
+/// Whether a model of another dialect made this reasoning, earlier in the conversation.
+fn is_marked(part: &Part) -> bool {
+    let Content::Reasoning { signature, redacted, .. } = &part.content else { return false };
+    let made = redacted.as_ref().or(signature.as_ref());
+    made.is_some_and(|made| made.starts_with(origin::MARK))
+}
+
+/// Writes reasoning as servers that show it do, and with it the blocks if one of them is signed, marked as those of `model`.
+pub(in crate::openai) fn reasoning(
+    object: &mut Object<'_>,
+    thoughts: &[&Part],
+    model: Option<&str>,
+) {
     let mut all = String::new();
     let mut opaque = false;
     for part in thoughts {
@@ -318,10 +331,10 @@ pub(in crate::openai) fn reasoning(object: &mut Object<'_>, thoughts: &[&Part]) 
         for part in thoughts {
             match &part.content {
                 Content::Reasoning { redacted: Some(data), .. } => {
-                    wire::encode_redacted(blocks.item(), data);
+                    wire::encode_redacted(blocks.item(), data, model);
                 }
                 Content::Reasoning { text, signature, .. } => {
-                    wire::encode_thinking(blocks.item(), text, signature.as_deref());
+                    wire::encode_thinking(blocks.item(), text, signature.as_deref(), model);
                 }
                 _ => {}
             }

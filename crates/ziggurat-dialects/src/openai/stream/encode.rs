@@ -177,9 +177,10 @@ impl Encoder {
             }
             PartKind::Redacted(data) => {
                 if show {
+                    let origin = self.ask.origin.clone();
                     self.delta(part.choice, out, |delta| {
                         let mut blocks = Array::begin(delta.member("thinking_blocks"));
-                        wire::encode_redacted(blocks.item(), data);
+                        wire::encode_redacted(blocks.item(), data, origin.as_deref());
                         blocks.end();
                     });
                 }
@@ -222,12 +223,13 @@ impl Encoder {
 
     fn signature(&mut self, part: PartId, signature: &str, out: &mut Vec<u8>) {
         let show = self.ask.show_reasoning;
+        let origin = self.ask.origin.clone();
         match self.state(part.choice, out).open(part) {
             Some(Open::Reasoning { text }) if show => {
                 let text = std::mem::take(text);
                 self.delta(part.choice, out, |delta| {
                     let mut blocks = Array::begin(delta.member("thinking_blocks"));
-                    wire::encode_thinking(blocks.item(), &text, Some(signature));
+                    wire::encode_thinking(blocks.item(), &text, Some(signature), origin.as_deref());
                     blocks.end();
                 });
             }

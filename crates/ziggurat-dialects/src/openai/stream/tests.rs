@@ -656,6 +656,11 @@ fn a_signature_goes_out_with_the_whole_thought() {
         "{shown}"
     );
     assert!(shown.contains(r#"{"thinking_blocks":[{"type":"redacted_thinking","data":"x=="}]}"#));
+    let mut of_another = ask(false);
+    of_another.origin = Some("claude".into());
+    let marked = encode(&events, &of_another);
+    assert!(marked.contains(r#""signature":"zig1.Y2xhdWRl.EqQB"}"#), "{marked}");
+    assert!(marked.contains(r#""data":"zig1.Y2xhdWRl.x=="}"#), "{marked}");
     let mut hidden = ask(false);
     hidden.show_reasoning = false;
     let hidden = encode(&events, &hidden);
