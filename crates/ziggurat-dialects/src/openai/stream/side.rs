@@ -6,7 +6,10 @@
 //! Searching for names is safe: inside a JSON string a quote is escaped, so that `"usage"` with both of its quotes can only be
 //! a whole string, and `"usage":` only a member's name.
 
-use memchr::{memchr, memchr2, memmem};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr2};
 use ziggurat_core::{CutOptions, Error, Event, Facts, Frame, Restore};
 
 use super::choice::Flow;
@@ -106,9 +109,24 @@ enum What {
 /// How the delta of the first choice begins where nothing unusual is in the chunk.
 const DELTA: &[u8] = br#""choices":[{"index":0,"delta":{"#;
 
+/// What is searched for in every event, made ready once.
+struct Finders {
+    delta: Finder<'static>,
+    usage: Finder<'static>,
+    error: Finder<'static>,
+    choices: Finder<'static>,
+}
+
+static FINDERS: LazyLock<Finders> = LazyLock::new(|| Finders {
+    delta: Finder::new(DELTA),
+    usage: Finder::new(br#""usage""#),
+    error: Finder::new(br#""error""#),
+    choices: Finder::new(br#""choices""#),
+});
+
 impl Piece {
     fn find(data: &[u8]) -> Option<Self> {
-        let at = memmem::find(data, DELTA)?;
+        let at = FINDERS.delta.find(data)?;
         let (head, delta) = (&data[..at], &data[at + DELTA.len()..]);
         let (what, text) = Self::begin(delta)?;
         let end = string_end(text)?;
@@ -149,12 +167,14 @@ impl Piece {
 
 /// Whether what stands around the choices is neither usage nor an error, nor names the choices twice.
 fn says_nothing(part: &[u8]) -> bool {
-    let usage = memmem::find_iter(part, br#""usage""#)
+    let usage = FINDERS
+        .usage
+        .find_iter(part)
         .all(|at| part[at + br#""usage""#.len()..].starts_with(b":null"));
     usage
-        && memmem::find(part, br#""error""#).is_none()
-        && !part.contains(&b'\\')
-        && memmem::find(part, br#""choices""#).is_none()
+        && FINDERS.error.find(part).is_none()
+        && memchr(b'\\', part).is_none()
+        && FINDERS.choices.find(part).is_none()
 }
 
 /// Where the string ends whose content begins here.
