@@ -81,7 +81,7 @@ fn request_body(dialect: Dialect, turns: usize, image: usize) -> Bytes {
     let schema =
         json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
     let data = "iVBORw0KGgoAAAANSUhE".repeat(image.div_ceil(20));
-    let says = "Tell me, \"in short\", what the committee decided on Tuesday.\n".repeat(3);
+    let says = "Tell me, \"in short\", what the committee decided on Tuesday.\n".repeat(5);
     let mut messages = Vec::new();
     for turn in 0..turns {
         let id = format!("call_{turn}");
