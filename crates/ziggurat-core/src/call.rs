@@ -6,8 +6,8 @@ use http::{HeaderMap, Method, Uri};
 
 use crate::settle::{Guard, Scope, Settlement};
 use crate::{
-    Caller, Chat, Dialect, Error, Instant, LossPolicy, Message, Operation, Part, Payload, Role,
-    Str, Typed,
+    Caller, Chat, Controls, Dialect, Error, Instant, LossPolicy, Message, Operation, Part, Payload,
+    Role, Str, Typed,
 };
 
 /// One request. Cloning copies nothing: a retry keeps a clone and a body is never duplicated.
@@ -28,6 +28,7 @@ pub struct Call {
     caller: Caller,
     deadline: Option<Instant>,
     loss_policy: Option<LossPolicy>,
+    controls: Option<Arc<Controls>>,
     scope: Option<Scope>,
 }
 
@@ -83,6 +84,7 @@ impl Call {
             caller: Caller::anonymous(),
             deadline: None,
             loss_policy: None,
+            controls: None,
             scope: None,
         }
     }
@@ -226,6 +228,17 @@ impl Call {
         self.loss_policy = Some(policy);
     }
 
+    /// What the caller tells the layers, beside the dialect's own parameters.
+    #[must_use]
+    pub fn controls(&self) -> &Controls {
+        self.controls.as_deref().unwrap_or(Controls::NONE)
+    }
+
+    /// What the caller tells the layers, to change. Other clones of the call keep theirs.
+    pub fn controls_mut(&mut self) -> &mut Controls {
+        Arc::make_mut(self.controls.get_or_insert_default())
+    }
+
     /// Where the end of this call, or of this attempt at it, is announced.
     #[must_use]
     pub fn scope(&self) -> Option<&Scope> {
@@ -235,6 +248,11 @@ impl Call {
     /// Puts the call into a scope: the settlement's, or an attempt's.
     pub fn set_scope(&mut self, scope: Scope) {
         self.scope = Some(scope);
+    }
+
+    /// Takes the call out of its scope, for one that shall have books of its own (a flight, a probe).
+    pub fn clear_scope(&mut self) {
+        self.scope = None;
     }
 
     /// The scope, and the guard if it had to be opened here: the first layer that meets a call without a settlement opens it,

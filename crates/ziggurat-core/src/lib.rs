@@ -20,11 +20,13 @@ mod call;
 mod caller;
 mod capabilities;
 mod chat;
+mod controls;
 mod dialect;
 mod error;
 mod event;
 mod frame;
 mod json;
+mod limits;
 mod loss;
 mod money;
 mod operation;
@@ -49,6 +51,7 @@ pub use chat::{
     OutputSchema, Part, Reasoning, ReasoningMode, Role, Sampling, Source, Stop, StopReason, Tool,
     ToolCallKind, ToolChoice, ToolKind,
 };
+pub use controls::{CacheControls, Controls, FallbackTarget};
 pub use dialect::{
     Ask, Changes, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Glance, Prepared, Restore,
     StreamDecoder, StreamEncoder, Target,
@@ -57,6 +60,7 @@ pub use error::{BoxError, Error, ErrorKind, Origin, ProviderError};
 pub use event::{Event, PartId, PartKind, Start};
 pub use frame::{Facts, Frame};
 pub use json::{Extras, JsonError, RawJson};
+pub use limits::{LimitKind, LimitState, RateLimits};
 pub use loss::{Loss, LossAction, LossPolicy, Losses, Severity};
 pub use money::{Cost, NanoDollars, Price};
 pub use operation::Operation;

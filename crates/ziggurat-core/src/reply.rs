@@ -10,7 +10,8 @@ use smallvec::SmallVec;
 use crate::raw::RawBody;
 use crate::settle::{End, Guard, Scope};
 use crate::{
-    Answer, Body, Dialect, Error, Event, Facts, Frame, Loss, Restore, Str, StreamDecoder, Usage,
+    Answer, Body, Dialect, Error, Event, Facts, Frame, Loss, RateLimits, Restore, Str,
+    StreamDecoder, Usage,
 };
 
 /// An answer: a head, and a body that is whole, in frames, or raw.
@@ -43,8 +44,16 @@ pub struct ReplyHead {
     pub request_id: Option<Str>,
     /// Whether the answer comes from a cache.
     pub cached: bool,
-    /// How many attempts it took.
+    /// Under which key a cache holds the answer, or would.
+    pub cache_key: Option<Str>,
+    /// How many attempts it took, at all models together.
     pub attempts: u32,
+    /// How many other models were asked after the first.
+    pub fallbacks: u32,
+    /// The model, by the name callers use, that was asked instead of the first.
+    pub group: Option<Str>,
+    /// How much is left of the gateway's own limits.
+    pub limits: RateLimits,
     /// How long the provider took to begin its answer, where it is known.
     pub provider_time: Option<std::time::Duration>,
     /// What was lost on the way there, and for a whole answer on the way back.
@@ -61,7 +70,11 @@ impl Default for ReplyHead {
             model: None,
             request_id: None,
             cached: false,
+            cache_key: None,
             attempts: 1,
+            fallbacks: 0,
+            group: None,
+            limits: RateLimits::default(),
             provider_time: None,
             losses: Vec::new(),
         }

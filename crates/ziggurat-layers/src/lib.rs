@@ -29,8 +29,22 @@
 //! anything in `poll_ready`: it only forwards. Dropping what they return drops what is inside, which cancels the request to
 //! the provider.
 
+#[cfg(feature = "access")]
+pub mod access;
+#[cfg(feature = "cache")]
+pub mod cache;
+#[cfg(feature = "fallback")]
+pub mod fallback;
 #[cfg(feature = "peek")]
 pub mod peek;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
+#[cfg(feature = "retry")]
+pub mod retry;
+#[cfg(feature = "route")]
+pub mod route;
+#[cfg(feature = "stack")]
+pub mod stack;
 #[cfg(feature = "timeout")]
 pub mod timeout;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{Dialect, Str};
+use crate::{Dialect, RateLimits, Str};
 
 pub use kind::{ErrorKind, Origin};
 
@@ -49,6 +49,16 @@ struct Inner {
     retry_after: Option<Duration>,
     provider: Option<Arc<ProviderError>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    course: Option<Arc<Course>>,
+}
+
+/// What else happened to the call that failed.
+#[derive(Clone, Debug, Default)]
+struct Course {
+    attempts: u32,
+    fallbacks: u32,
+    others: Vec<Error>,
+    limits: RateLimits,
 }
 
 /// What a provider said when it refused or failed, as it said it.
@@ -87,6 +97,7 @@ impl Error {
             retry_after: None,
             provider: None,
             source: None,
+            course: None,
         }))
     }
 
@@ -161,6 +172,33 @@ impl Error {
         self
     }
 
+    /// Says how many attempts it took, at all models together, and how many models were asked after the first.
+    #[must_use]
+    pub fn with_attempts(mut self, attempts: u32, fallbacks: u32) -> Self {
+        let course = self.course();
+        course.attempts = attempts;
+        course.fallbacks = fallbacks;
+        self
+    }
+
+    /// Attaches what happened when the call was tried elsewhere afterwards.
+    #[must_use]
+    pub fn with_others(mut self, others: Vec<Self>) -> Self {
+        if !others.is_empty() {
+            self.course().others = others;
+        }
+        self
+    }
+
+    /// Says how much is left of the limits that the call counted against.
+    #[must_use]
+    pub fn with_limits(mut self, limits: RateLimits) -> Self {
+        if !limits.is_empty() {
+            self.course().limits = limits;
+        }
+        self
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
@@ -228,6 +266,30 @@ impl Error {
         self.0.retry_after
     }
 
+    /// How many attempts it took, if somebody counted.
+    #[must_use]
+    pub fn attempts(&self) -> Option<u32> {
+        self.0.course.as_ref().map(|course| course.attempts).filter(|attempts| *attempts > 0)
+    }
+
+    /// How many models were asked after the first.
+    #[must_use]
+    pub fn fallbacks(&self) -> u32 {
+        self.0.course.as_ref().map_or(0, |course| course.fallbacks)
+    }
+
+    /// What happened when the call was tried elsewhere after this error.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        self.0.course.as_ref().map_or(&[], |course| &course.others)
+    }
+
+    /// How much is left of the limits that the call counted against.
+    #[must_use]
+    pub fn limits(&self) -> Option<&RateLimits> {
+        self.0.course.as_ref().map(|course| &course.limits).filter(|limits| !limits.is_empty())
+    }
+
     /// What the provider said, when it said something.
     #[must_use]
     pub fn said(&self) -> Option<&ProviderError> {
@@ -254,6 +316,10 @@ impl Error {
 
     fn inner(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
+    }
+
+    fn course(&mut self) -> &mut Course {
+        Arc::make_mut(self.inner().course.get_or_insert_default())
     }
 }
 
@@ -282,6 +348,9 @@ impl fmt::Debug for Error {
         }
         if let Some(source) = &self.0.source {
             debug.field("source", source);
+        }
+        if !self.others().is_empty() {
+            debug.field("others", &self.others());
         }
         debug.finish_non_exhaustive()
     }

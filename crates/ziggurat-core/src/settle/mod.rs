@@ -270,6 +270,18 @@ impl Scope {
         self.settlement.lock().attempts.len()
     }
 
+    /// The deployments that the other attempts went to, in order.
+    #[must_use]
+    pub fn tried(&self) -> SmallVec<[Str; 2]> {
+        let state = self.settlement.lock();
+        let others = state
+            .attempts
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| self.attempt.map(usize::from) != Some(*number));
+        others.filter_map(|(_, record)| record.deployment().cloned()).collect()
+    }
+
     /// When the call was opened.
     #[must_use]
     pub fn opened(&self) -> Instant {

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
-use ziggurat_core::{Dialect, Error, Loss, ReplyHead, Str};
+use ziggurat_core::{Dialect, Error, LimitKind, Loss, RateLimits, ReplyHead, Str};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-ziggurat-call-id");
 const DEPLOYMENT: HeaderName = HeaderName::from_static("x-ziggurat-deployment");
 const MODEL: HeaderName = HeaderName::from_static("x-ziggurat-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-ziggurat-attempts");
+const FALLBACKS: HeaderName = HeaderName::from_static("x-ziggurat-fallbacks");
+const CACHE_KEY: HeaderName = HeaderName::from_static("x-ziggurat-cache-key");
 const DURATION: HeaderName = HeaderName::from_static("x-ziggurat-duration-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-ziggurat-overhead-ms");
 const LOSSES: HeaderName = HeaderName::from_static("x-ziggurat-losses");
@@ -25,6 +27,8 @@ const LITELLM_CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id")
 const LITELLM_MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const LITELLM_MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
 const LITELLM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const LITELLM_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const LITELLM_CACHE_KEY: HeaderName = HeaderName::from_static("x-litellm-cache-key");
 const LITELLM_DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const LITELLM_OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
 
@@ -95,15 +99,41 @@ impl Facts<'_> {
             }
             put(headers, &DEPLOYMENT, deployment);
         }
-        headers.insert(ATTEMPTS, count(head.attempts));
-        if self.litellm {
-            headers.insert(LITELLM_RETRIES, count(head.attempts.saturating_sub(1)));
+        self.write_attempts(headers, head.attempts, head.fallbacks);
+        if let Some(group) = &head.group {
+            // Over the model that was asked for: it is another that answered.
+            let group = text(group);
+            if self.litellm {
+                put(headers, &LITELLM_MODEL_GROUP, group.clone());
+            }
+            put(headers, &MODEL, group);
         }
         if head.cached {
             headers.insert(CACHED, HeaderValue::from_static("true"));
         }
+        if let Some(key) = &head.cache_key {
+            let key = text(key);
+            if self.litellm {
+                put(headers, &LITELLM_CACHE_KEY, key.clone());
+            }
+            put(headers, &CACHE_KEY, key);
+        }
+        write_limits(headers, &head.limits);
         if let Some(id) = &head.request_id {
             put(headers, &PROVIDER_REQUEST_ID, text(id));
+        }
+    }
+
+    fn write_attempts(&self, headers: &mut HeaderMap, attempts: u32, fallbacks: u32) {
+        headers.insert(ATTEMPTS, count(attempts));
+        if self.litellm {
+            // The first at each model is no retry.
+            let firsts = fallbacks.saturating_add(1);
+            headers.insert(LITELLM_RETRIES, count(attempts.saturating_sub(firsts)));
+            headers.insert(LITELLM_FALLBACKS, count(fallbacks));
+        }
+        if fallbacks > 0 {
+            headers.insert(FALLBACKS, count(fallbacks));
         }
     }
 
@@ -123,12 +153,59 @@ impl Facts<'_> {
             }
             put(headers, &DEPLOYMENT, deployment);
         }
+        if let Some(attempts) = error.attempts() {
+            self.write_attempts(headers, attempts, error.fallbacks());
+        }
+        if let Some(limits) = error.limits() {
+            write_limits(headers, limits);
+        }
         if let Some(status) = error.provider_status() {
             headers.insert(PROVIDER_STATUS, HeaderValue::from(status.as_u16()));
         }
         if let Some(id) = error.said().and_then(|said| said.request_id.as_ref()) {
             put(headers, &PROVIDER_REQUEST_ID, text(id));
         }
+    }
+}
+
+/// Writes what is left of our own limits, over what a provider said of its own: `x-ratelimit-remaining-requests`. A reset is
+/// written as OpenAI writes it, `6ms`, `1.5s`, `2m30s`.
+fn write_limits(headers: &mut HeaderMap, limits: &RateLimits) {
+    for (kind, state) in limits.iter() {
+        let [limit, remaining, reset] = limit_names(kind);
+        headers.insert(limit, HeaderValue::from(state.limit));
+        headers.insert(remaining, HeaderValue::from(state.remaining));
+        put(headers, &reset, HeaderValue::try_from(span(state.reset)).ok());
+    }
+}
+
+fn limit_names(kind: LimitKind) -> [HeaderName; 3] {
+    macro_rules! names {
+        ($kind:literal) => {
+            [
+                HeaderName::from_static(concat!("x-ratelimit-limit-", $kind)),
+                HeaderName::from_static(concat!("x-ratelimit-remaining-", $kind)),
+                HeaderName::from_static(concat!("x-ratelimit-reset-", $kind)),
+            ]
+        };
+    }
+    match kind {
+        LimitKind::Tokens => names!("tokens"),
+        LimitKind::InputTokens => names!("input-tokens"),
+        LimitKind::OutputTokens => names!("output-tokens"),
+        LimitKind::Parallel => names!("max_parallel_requests"),
+        _ => names!("requests"),
+    }
+}
+
+fn span(time: Duration) -> String {
+    let (minutes, seconds) = (time.as_secs() / 60, time.as_secs() % 60);
+    let milliseconds = time.subsec_millis();
+    match (minutes, seconds, milliseconds) {
+        (0, 0, ms) => format!("{ms}ms"),
+        (0, s, 0) => format!("{s}s"),
+        (0, s, ms) => format!("{s}.{ms:03}s"),
+        (m, s, _) => format!("{m}m{s}s"),
     }
 }
 
@@ -243,6 +320,15 @@ mod tests {
         let (first, second) = milliseconds(Duration::MAX, None);
         assert_eq!(first.unwrap(), "18446744073709551.615");
         assert_eq!(second, None);
+    }
+
+    #[test]
+    fn a_reset_is_written_as_openai_writes_it() {
+        for (ms, text) in
+            [(6, "6ms"), (1000, "1s"), (1500, "1.500s"), (150_000, "2m30s"), (0, "0ms")]
+        {
+            assert_eq!(span(Duration::from_millis(ms)), text);
+        }
     }
 
     #[test]

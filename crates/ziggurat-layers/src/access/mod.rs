@@ -1,0 +1,1 @@
+//! Asks whether a caller may use a model, and these parameters.

@@ -1,0 +1,1 @@
+//! Answers what was answered before.

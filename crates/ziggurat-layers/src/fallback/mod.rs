@@ -1,0 +1,1 @@
+//! Asks another model when this one fails.

@@ -1,0 +1,1 @@
+//! Limits requests, tokens and parallel calls.

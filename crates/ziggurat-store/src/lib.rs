@@ -1,0 +1,1 @@
+//! The stores behind the layers of the Ziggurat LLM gateway.
