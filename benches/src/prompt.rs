@@ -37,6 +37,21 @@ pub struct Request {
     pub terminator: &'static str,
     /// Whether the answer is a stream of events.
     pub is_stream: bool,
+    /// Where in `bytes` 16 digits stand that may be changed, so that no two requests are equal.
+    pub nonce: usize,
+}
+
+/// What stands in a request until [`Request::numbered`] changes it.
+const NONCE: &str = "0000000000000000";
+
+impl Request {
+    /// The same request with another number in it.
+    pub fn numbered(&self, number: u64) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        bytes[self.nonce..self.nonce + NONCE.len()]
+            .copy_from_slice(format!("{number:016x}").as_bytes());
+        bytes
+    }
 }
 
 impl Prompt {
@@ -55,6 +70,7 @@ impl Prompt {
             dialect.path(),
             body.len()
         );
+        let nonce = head.len() + body.find(NONCE).unwrap_or_default();
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(body.as_bytes());
         Request {
@@ -62,6 +78,7 @@ impl Prompt {
             words: self.stream.map_or(WORDS_IN_WHOLE, |script| script.chunks),
             terminator: dialect.terminator(self.stream.is_some()),
             is_stream: self.stream.is_some(),
+            nonce,
         }
     }
 
@@ -90,10 +107,10 @@ impl Prompt {
         let script = self.stream.map(Script::to_text).unwrap_or_default();
         let head = match self.dialect {
             Dialect::Openai => format!(
-                r#"{{"model":"{model}","temperature":0.2,"max_completion_tokens":512{stream},"messages":[{{"role":"system","content":"You are a careful assistant."}},{{"role":"user","content":"#
+                r#"{{"model":"{model}","temperature":0.2,"max_completion_tokens":512{stream},"messages":[{{"role":"system","content":"You are a careful assistant. {NONCE}"}},{{"role":"user","content":"#
             ),
             Dialect::Anthropic => format!(
-                r#"{{"model":"{model}","temperature":0.2,"max_tokens":512{stream},"system":"You are a careful assistant.","messages":[{{"role":"user","content":"#
+                r#"{{"model":"{model}","temperature":0.2,"max_tokens":512{stream},"system":"You are a careful assistant. {NONCE}","messages":[{{"role":"user","content":"#
             ),
         };
         let question = format!(r#"[{{"type":"text","text":"{script}What is on this picture?"}},"#);
@@ -154,6 +171,16 @@ mod tests {
                 assert!(size - body.len() <= slack, "{} bytes for {size}", body.len());
             }
         }
+    }
+
+    #[test]
+    fn numbered_requests_differ_and_are_json_of_one_size() {
+        let request = prompt(Dialect::Openai, 2 << 10, None).request("localhost");
+        let (one, two) = (request.numbered(1), request.numbered(u64::MAX));
+        assert_ne!(one, two);
+        assert_eq!(one.len(), request.bytes.len());
+        let head = Head::request(&one).unwrap().unwrap();
+        serde_json::from_slice::<Value>(&one[head.len..]).unwrap();
     }
 
     #[test]

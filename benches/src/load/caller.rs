@@ -63,12 +63,21 @@ pub struct Caller {
     server: SocketAddr,
     connection: Option<TcpStream>,
     buffer: Vec<u8>,
+    /// Makes every request another one.
+    numbers: Option<fastrand::Rng>,
 }
 
 impl Caller {
     /// A caller that connects when it first has something to say.
     pub fn new(server: SocketAddr) -> Self {
-        Self { server, connection: None, buffer: Vec::new() }
+        Self { server, connection: None, buffer: Vec::new(), numbers: None }
+    }
+
+    /// Sends no request twice, so that nobody answers one from memory.
+    #[must_use]
+    pub fn unique(mut self) -> Self {
+        self.numbers = Some(fastrand::Rng::new());
+        self
     }
 
     /// Sends `request` and reads its answer to the end.
@@ -100,12 +109,14 @@ impl Caller {
     }
 
     async fn talk(&mut self, request: &Request, leave_open: bool) -> Result<Timing, Fault> {
+        let numbered = self.numbers.as_mut().map(|numbers| request.numbered(numbers.u64(..)));
+        let bytes = numbered.as_deref().unwrap_or(&request.bytes);
         let start = Instant::now();
         let connection = match &mut self.connection {
             Some(connection) => connection,
             unset => unset.insert(connect(self.server).await?),
         };
-        connection.write_all(&request.bytes).await?;
+        connection.write_all(bytes).await?;
 
         self.buffer.resize(BUFFER, 0);
         let mut filled = 0;

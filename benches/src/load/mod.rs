@@ -47,6 +47,13 @@ impl Load {
         Self { callers, request: Arc::new(request) }
     }
 
+    /// Sends no request twice.
+    #[must_use]
+    pub fn unique(mut self) -> Self {
+        self.callers = self.callers.into_iter().map(Caller::unique).collect();
+        self
+    }
+
     /// Sends until the run is over and every answer is in. Connections stay open for the next run.
     ///
     /// # Errors

@@ -39,6 +39,13 @@ struct Args {
     /// `gpt-4o` as an OpenAI model and `claude` as an Anthropic one.
     #[arg(long)]
     config: Option<PathBuf>,
+    /// Compare with the gateway itself under this configuration, in place of the bare proxy: what do the
+    /// layers cost that `--config` has and this one leaves out?
+    #[arg(long, conflicts_with = "against_itself")]
+    baseline: Option<PathBuf>,
+    /// Send no request twice, so that no cache answers one.
+    #[arg(long)]
+    unique: bool,
     /// The caller's key, for a configuration that asks for one.
     #[arg(long, default_value = "sk-x")]
     key: String,
@@ -97,6 +104,7 @@ async fn run(args: Args, server_core: Option<usize>) -> Result<ExitCode> {
         let turn = Duration::try_from_secs_f64(args.seconds)?;
         Measure::new(&field, &args.key, turn, args.streams)
     };
+    let measure = if args.unique { measure.unique() } else { measure };
     let rounds = if args.smoke { 1 } else { args.rounds };
     let scenarios =
         if args.only.is_empty() { Scenario::value_variants() } else { args.only.as_slice() };

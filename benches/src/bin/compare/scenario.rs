@@ -96,6 +96,7 @@ pub(crate) struct Measure<'a> {
     warm_up: Duration,
     turn: Duration,
     streams: usize,
+    unique: bool,
 }
 
 /// A run of callers and what it cost the server.
@@ -110,7 +111,13 @@ struct Measured {
 impl<'a> Measure<'a> {
     pub(crate) fn new(field: &'a Field, key: &'a str, turn: Duration, streams: usize) -> Self {
         let warm_up = (turn / 4).min(Duration::from_millis(500));
-        Self { field, key, warm_up, turn, streams }
+        Self { field, key, warm_up, turn, streams, unique: false }
+    }
+
+    /// Sends no request twice.
+    pub(crate) fn unique(mut self) -> Self {
+        self.unique = true;
+        self
     }
 
     /// As little as shows that everything works.
@@ -242,6 +249,9 @@ impl<'a> Measure<'a> {
     /// Warms up, then measures. Every request that is counted begins and ends between the readings.
     async fn load(&self, server: &Server, request: Request, callers: usize) -> Result<Measured> {
         let mut load = Load::new(server.address(), request, callers);
+        if self.unique {
+            load = load.unique();
+        }
         load.run(Until::Elapsed(self.warm_up)).await?;
         let before = self.snapshot(server.process())?;
         let report = load.run(Until::Elapsed(self.turn)).await?;

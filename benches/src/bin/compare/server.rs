@@ -49,6 +49,8 @@ pub(crate) struct Field {
     /// `None` when the bare proxy stands in for it.
     gateway: Option<PathBuf>,
     config: String,
+    /// The gateway's configuration where it is its own baseline.
+    baseline: Option<String>,
     runtime: String,
     key: String,
     core: Option<usize>,
@@ -75,10 +77,13 @@ impl Field {
             }
             (None, false) => Some(sibling("ziggurat")?),
         };
+        let read =
+            |path: &PathBuf| fs::read_to_string(path).with_context(|| path.display().to_string());
         let config = match &args.config {
-            Some(path) => fs::read_to_string(path).with_context(|| path.display().to_string())?,
+            Some(path) => read(path)?,
             None => CONFIG.to_owned(),
         };
+        let baseline = args.baseline.as_ref().map(read).transpose()?;
         let dir = tempfile::tempdir()?;
         let address = free_address()?;
         let mut command = Command::new(sibling("fake-upstream")?);
@@ -91,6 +96,7 @@ impl Field {
             bare: sibling("bare-proxy")?,
             gateway,
             config: config.replace("UPSTREAM", &format!("http://{address}")),
+            baseline: baseline.map(|text| text.replace("UPSTREAM", &format!("http://{address}"))),
             runtime: args.runtime.clone(),
             key: args.key.clone(),
             core,
@@ -108,15 +114,20 @@ impl Field {
     fn spawn(&self, side: Side) -> Result<Server> {
         let address = free_address()?;
         let port = address.port().to_string();
-        let command = match (side, &self.gateway) {
-            (Side::Gateway, Some(gateway)) => {
-                let config = self.dir.path().join("config.yaml");
-                fs::write(&config, &self.config)?;
+        let (name, config) = match (side, &self.baseline) {
+            (Side::Bare, Some(baseline)) => ("baseline.yaml", Some(baseline)),
+            (Side::Bare, None) => ("", None),
+            (Side::Gateway, _) => ("config.yaml", Some(&self.config)),
+        };
+        let command = match (config, &self.gateway) {
+            (Some(text), Some(gateway)) => {
+                let config = self.dir.path().join(name);
+                fs::write(&config, text)?;
                 let mut command = Command::new(gateway);
                 command.arg("--config").arg(config).args(["--port", &port]);
                 command
             }
-            (Side::Bare, _) | (Side::Gateway, None) => {
+            (None, _) | (_, None) => {
                 let mut command = Command::new(&self.bare);
                 let upstream = format!("http://{}", self.upstream.address);
                 command.args(["--upstream", &upstream, "--port", &port]);
