@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+mod apt;
 mod checks;
 mod deny;
 mod fuzz;

@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::{
+    apt,
     shell::{Run, which},
     suites,
     workspace::Workspace,
@@ -68,30 +69,14 @@ fn interpreter() -> Result<PathBuf> {
     if let Some(found) = which("python3").or_else(|| which("python")) {
         return Ok(found);
     }
-    apt_install(&["python3", "python3-venv"]).context("no python3")?;
+    apt::install(&["python3", "python3-venv"]).context("no python3")?;
     which("python3").context("no python3 in PATH")
 }
 
 fn make_venv(python: &Path, dir: &Path) -> Result<()> {
     // Debian splits `ensurepip` off: `venv` is there and fails at its last step without it.
     if Run::new(python).args(["-c", "import ensurepip, venv"]).probe().is_none() {
-        apt_install(&["python3-venv"]).context("python3 has no venv")?;
+        apt::install(&["python3-venv"]).context("python3 has no venv")?;
     }
     Run::new(python).args(["-m".as_ref(), "venv".as_ref(), dir.as_os_str()]).ok()
-}
-
-/// Installs Debian packages, when we may: on a machine with `apt-get`, as root.
-fn apt_install(packages: &[&str]) -> Result<()> {
-    let list = packages.join(" ");
-    let root = Run::new("id").args(["-u"]).probe().is_some_and(|id| id.trim() == "0");
-    if !root || which("apt-get").is_none() {
-        bail!("install it first (on Debian: apt-get install {list})");
-    }
-    println!("{list} is missing and this is root on Debian: installing it");
-    Run::new("apt-get").args(["update", "-qq"]).ok()?;
-    Run::new("apt-get")
-        .args(["install", "-qq", "-y", "--no-install-recommends"])
-        .args(packages)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .ok()
 }

@@ -5,12 +5,13 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{shell::Run, workspace::Workspace};
+use crate::{apt, shell::Run, workspace::Workspace};
 
 const ALL: [&str; 2] = ["--workspace", "--all-features"];
 
 /// Through nextest when it is installed, else through cargo's own runner.
 pub(crate) fn rust(_: &Workspace) -> Result<Option<String>> {
+    apt::redis_server().context("no redis-server, which tests of shared state start")?;
     if Run::cargo().args(["nextest", "--version"]).probe().is_some() {
         Run::cargo().args(["nextest", "run"]).args(ALL).args(["--no-fail-fast"]).ok()?;
         return Ok(None);
@@ -24,6 +25,7 @@ pub(crate) fn rust(_: &Workspace) -> Result<Option<String>> {
 }
 
 pub(crate) fn doc(_: &Workspace) -> Result<Option<String>> {
+    apt::redis_server().context("no redis-server, which an example starts")?;
     Run::cargo().args(["test"]).args(ALL).args(["--doc"]).ok()?;
     Ok(None)
 }

@@ -21,6 +21,8 @@
 //!
 //! The binary `fake-provider` serves the same models to tests written in other languages.
 //!
+//! [`PrivateRedis`](redis::PrivateRedis) is a real Redis that a test can kill, pause and start again.
+//!
 //! [`golden::check`] compares what a test made with a file in the tree.
 //!
 //! Not covered: TLS, HTTP/2, and every endpoint but chat, token counting and the list of models;
@@ -40,6 +42,8 @@ mod testing;
 pub mod anthropic;
 pub mod golden;
 pub mod openai;
+#[cfg(unix)]
+pub mod redis;
 pub mod steer;
 
 pub use crate::{
