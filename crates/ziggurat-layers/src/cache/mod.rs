@@ -1,1 +1,7 @@
-//! Answers what was answered before.
+//! Answers, and streams, that are known already.
+
+mod key;
+mod store;
+
+pub use key::{Key, NoKey};
+pub use store::{Store, StoreError, StoreFuture};
