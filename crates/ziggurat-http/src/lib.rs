@@ -30,8 +30,8 @@ pub mod transport;
 
 pub use admission::{Admission, AdmissionLayer, AdmittedBody};
 pub use front::{
-    FrontDoor, FrontDoorLayer, NotFound, ResponseBody, ResponseFuture, Route, Routes, refuse,
-    request_id,
+    Disconnect, Drains, FrontDoor, FrontDoorLayer, NotFound, ResponseBody, ResponseFuture, Route,
+    Routes, refuse, request_id,
 };
 #[cfg(feature = "serve")]
 pub use serve::{RequestBody, ServeOptions, serve};

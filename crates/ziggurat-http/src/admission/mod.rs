@@ -2,7 +2,8 @@
 //!
 //! It stands over http, before a body is read: a call that does not fit is refused at once with a 503 and `Retry-After`, so that
 //! memory stays flat whatever comes. A `content-length` is taken from the budget of bytes up front; a body that does not announce
-//! its length is charged as it comes. What was taken is given back when the answer has been read, or is dropped.
+//! its length is charged as it comes. What was taken is given back when the answer has been read, or is dropped; where the front
+//! door [drains](crate::Disconnect) a call, when that has ended.
 
 mod budget;
 
@@ -22,7 +23,8 @@ use tower_service::Service;
 use ziggurat_core::{BoxError, Error, ErrorKind};
 
 use crate::front::{ResponseBody, refuse};
-use budget::{Budget, Permit};
+use budget::Budget;
+pub(crate) use budget::Permit;
 
 /// Makes an [`Admission`].
 ///
@@ -122,11 +124,13 @@ where
         };
         let permit = Arc::new(permit);
         let retry_after = self.retry_after;
-        let request = request.map(|body| AdmittedBody {
+        let mut request = request.map(|body| AdmittedBody {
             body,
             charge: Some(Charge { announced, retry_after }),
             permit: Arc::clone(&permit),
         });
+        // For whoever goes on with the call when its client has left.
+        request.extensions_mut().insert(Arc::clone(&permit));
         AdmissionFuture::Admitted { future: self.inner.call(request), permit: Some(permit) }
     }
 }

@@ -15,29 +15,38 @@ use ziggurat_core::{
     StreamEncoder,
 };
 
+use super::disconnect::{Asking, Leave};
 use super::layer::Settings;
 use super::visit::{past_deadline, shutting_down};
 
-/// The body of an answer. The call is settled when its last bytes are read from here; dropping it before cancels the call.
+/// The body of an answer. The call is settled when its last bytes are read from here; dropping it before cancels the call, or
+/// leaves it to be [drained](super::Disconnect).
 pub struct ResponseBody(Kind);
 
 // A body is moved a few times a call: that costs less than a box.
 #[allow(clippy::large_enum_variant)]
 enum Kind {
     Plain(Body),
-    /// A whole answer; the reply is ended when the bytes are taken.
-    Whole(Option<(Bytes, Reply)>),
+    /// A whole answer.
+    Whole(Option<Whole>),
     Stream(Box<Stream>),
 }
 
 /// A call whose answer has not begun, though the caller was already told that it would come.
-pub(super) struct Waiting<F> {
-    pub(super) asking: Pin<Box<F>>,
+pub(super) struct Waiting {
+    pub(super) asking: Asking,
     pub(super) guard: Option<Guard>,
     pub(super) ask: Ask,
+    pub(super) leave: Option<Box<Leave>>,
 }
 
-type Asking = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
+/// A whole answer; the reply is ended when the bytes are taken.
+struct Whole {
+    bytes: Bytes,
+    reply: Reply,
+    /// Whether the call is as good as done, though its client left before it had read this.
+    drains: bool,
+}
 
 struct Stream {
     state: State,
@@ -48,6 +57,9 @@ struct Stream {
     shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     keepalive: Option<KeepAlive>,
     request_id: Str,
+    leave: Option<Box<Leave>>,
+    /// Whether what is below is being polled: where that panics it is not asked again.
+    polling: bool,
 }
 
 // There is one of these a stream, in a box already.
@@ -70,13 +82,13 @@ impl ResponseBody {
         Self(Kind::Plain(body))
     }
 
-    pub(super) fn whole(bytes: Bytes, mut reply: Reply) -> Self {
+    pub(super) fn whole(bytes: Bytes, mut reply: Reply, drains: bool) -> Self {
         if bytes.is_empty() {
             // Nobody reads an empty body: it ends here.
             reply.end(&End::Success);
             return Self(Kind::Whole(None));
         }
-        Self(Kind::Whole(Some((bytes, reply))))
+        Self(Kind::Whole(Some(Whole { bytes, reply, drains })))
     }
 
     pub(super) fn stream(
@@ -86,26 +98,26 @@ impl ResponseBody {
         settings: &Settings,
         deadline: Option<Instant>,
         request_id: Str,
+        leave: Option<Box<Leave>>,
     ) -> Self {
         let mut stream =
             Stream::new(State::Done, dialect, ask.clone(), settings, deadline, request_id);
+        stream.leave = leave;
         stream.begin(reply);
         Self(Kind::Stream(Box::new(stream)))
     }
 
-    pub(super) fn waiting<F>(
-        waiting: Waiting<F>,
+    pub(super) fn waiting(
+        waiting: Waiting,
         dialect: Dialect,
         settings: &Settings,
         deadline: Option<Instant>,
         request_id: Str,
-    ) -> Self
-    where
-        F: Future<Output = Result<Reply, Error>> + Send + 'static,
-    {
-        let Waiting { asking, guard, ask } = waiting;
+    ) -> Self {
+        let Waiting { asking, guard, ask, leave } = waiting;
         let state = State::Waiting(asking, guard);
         let mut stream = Stream::new(state, dialect, ask, settings, deadline, request_id);
+        stream.leave = leave;
         if let Some(keepalive) = &mut stream.keepalive {
             // The caller has waited long enough already.
             keepalive.timer.as_mut().reset(Instant::now());
@@ -131,9 +143,9 @@ impl HttpBody for ResponseBody {
     ) -> Poll<Option<Result<HttpFrame<Bytes>, BoxError>>> {
         match &mut self.0 {
             Kind::Plain(body) => Pin::new(body).poll_frame(cx),
-            Kind::Whole(whole) => Poll::Ready(whole.take().map(|(bytes, mut reply)| {
-                drop(reply.take_body());
-                Ok(HttpFrame::data(bytes))
+            Kind::Whole(whole) => Poll::Ready(whole.take().map(|mut whole| {
+                drop(whole.reply.take_body());
+                Ok(HttpFrame::data(std::mem::take(&mut whole.bytes)))
             })),
             Kind::Stream(stream) => {
                 stream.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(HttpFrame::data(bytes))))
@@ -152,7 +164,7 @@ impl HttpBody for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Plain(body) => body.size_hint(),
-            Kind::Whole(Some((bytes, _))) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Whole(Some(whole)) => SizeHint::with_exact(whole.bytes.len() as u64),
             Kind::Whole(None) => SizeHint::with_exact(0),
             Kind::Stream(_) => SizeHint::default(),
         }
@@ -185,6 +197,8 @@ impl Stream {
                 .map(|token| Box::pin(token.clone().cancelled_owned())),
             keepalive,
             request_id,
+            leave: None,
+            polling: false,
         }
     }
 
@@ -208,6 +222,13 @@ impl Stream {
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.polling = true;
+        let bytes = self.poll_next(cx);
+        self.polling = false;
+        bytes
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             match &mut self.state {
                 State::Done => return Poll::Ready(None),
@@ -303,6 +324,26 @@ impl Stream {
     fn fail(&mut self, error: &Error) -> Poll<Option<Bytes>> {
         self.state = State::Done;
         Poll::Ready(Some(self.dialect.encode_stream_error(error, Some(&self.request_id))))
+    }
+}
+
+/// The client leaves, or has been given everything.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let Some(leave) = self.leave.take().filter(|_| !self.polling) else { return };
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Waiting(asking, guard) => leave.asking(asking, guard),
+            State::Streaming(reply) => leave.reading(reply),
+            State::Done => {}
+        }
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if self.drains && !std::thread::panicking() {
+            drop(self.reply.take_body());
+        }
     }
 }
 

@@ -17,14 +17,27 @@ use ziggurat_core::{
 };
 
 use super::body::{ResponseBody, Waiting};
+use super::disconnect::{self, Leave};
 use super::read::ReadBody;
 use super::visit::{Visit, past_deadline, shutting_down};
+use crate::admission::Permit;
 
 pin_project! {
-    /// The answer to come. Dropping it cancels the call.
+    /// The answer to come. Dropping it cancels the call, or leaves it to be [drained](super::Disconnect).
     pub struct ResponseFuture<S: CallService, B: HttpBody, F> {
         #[pin]
         state: State<S, B, F>,
+    }
+
+    impl<S: CallService, B: HttpBody, F> PinnedDrop for ResponseFuture<S, B, F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let StateProjection::Asking { asked, guard, leave, .. } = this.project().state.project()
+                && let AskedProjection::Apart { asking } = asked.project()
+                && let (Some(leave), Some(asking)) = (leave.take(), asking.take())
+            {
+                leave.asking(asking, guard.take());
+            }
+        }
     }
 }
 
@@ -37,9 +50,9 @@ pin_project! {
         // Refused before it was a call.
         Refused { response: Option<Response<ResponseBody>> },
         // The body is read.
-        Reading { #[pin] body: ReadBody<B>, visit: Visit, head: Arc<CallHead>, caller: Caller, inner: S },
+        Reading { #[pin] body: ReadBody<B>, visit: Visit, head: Arc<CallHead>, caller: Caller, admitted: Option<Arc<Permit>>, inner: S },
         // The layers are asked.
-        Asking { #[pin] asked: Asked<S>, #[pin] limits: Limits, visit: Visit, head: Arc<CallHead>, ask: Ask, guard: Option<Guard> },
+        Asking { #[pin] asked: Asked<S>, #[pin] limits: Limits, visit: Visit, head: Arc<CallHead>, ask: Ask, guard: Option<Guard>, leave: Option<Box<Leave>> },
         Done,
     }
 }
@@ -55,9 +68,9 @@ impl<S: CallService, B: HttpBody, F> ResponseFuture<S, B, F> {
 
     pub(super) fn answering(visit: Visit, inner: S, request: Request<B>) -> Self {
         let (parts, body) = request.into_parts();
-        let (head, caller) = visit.head(parts);
+        let (head, caller, admitted) = visit.head(parts);
         let body = visit.reading(body);
-        Self { state: State::Reading { body, visit, head, caller, inner } }
+        Self { state: State::Reading { body, visit, head, caller, admitted, inner } }
     }
 }
 
@@ -84,7 +97,7 @@ where
                 StateProjection::Refused { response } => {
                     return Poll::Ready(Ok(response.take().unwrap_or_default()));
                 }
-                StateProjection::Reading { body, visit, head, caller, inner } => {
+                StateProjection::Reading { body, visit, head, caller, admitted, inner } => {
                     let read = match visit.needs_body() {
                         true => ready!(body.poll(cx)),
                         false => Ok(bytes::Bytes::new()),
@@ -101,9 +114,10 @@ where
                     call.set_caller(std::mem::take(caller));
                     let (ask, guard) = visit.open(&mut call);
                     let limits = Limits::new(visit, &call);
+                    let leave = visit.leave(&call, admitted.take());
                     let asking = Asking::new(inner.clone(), call);
-                    let asked = match limits.keepalive.is_some() {
-                        // It may have to go on in the body of an answer that has begun.
+                    let asked = match limits.keepalive.is_some() || leave.is_some() {
+                        // It may have to go on in the body of an answer that has begun, or without its client.
                         true => Asked::Apart { asking: Some(Box::pin(asking)) },
                         false => Asked::Here { asking },
                     };
@@ -114,9 +128,10 @@ where
                         head: Arc::clone(head),
                         ask,
                         guard,
+                        leave,
                     }
                 }
-                StateProjection::Asking { mut asked, limits, visit, head, ask, guard } => {
+                StateProjection::Asking { mut asked, limits, visit, head, ask, guard, leave } => {
                     let result = match asked.as_mut().poll(cx) {
                         Poll::Ready(result) => result,
                         Poll::Pending => match ready!(limits.poll_passed(cx)) {
@@ -127,15 +142,19 @@ where
                                     return Poll::Pending;
                                 };
                                 let Some(asking) = asking.take() else { return Poll::Pending };
-                                let waiting =
-                                    Waiting { asking, guard: guard.take(), ask: ask.clone() };
+                                let waiting = Waiting {
+                                    asking,
+                                    guard: guard.take(),
+                                    ask: ask.clone(),
+                                    leave: leave.take(),
+                                };
                                 let response = visit.begin(head, waiting);
                                 state.set(State::Done);
                                 return Poll::Ready(Ok(response));
                             }
                         },
                     };
-                    let response = visit.answer(head, ask, result, guard.take());
+                    let response = visit.answer(head, ask, result, guard.take(), leave.take());
                     state.set(State::Done);
                     return Poll::Ready(Ok(response));
                 }
@@ -149,7 +168,7 @@ where
 pin_project! {
     /// Waits until the layers are ready, then for their answer.
     #[project = AskingProjection]
-    pub(super) enum Asking<S: CallService> {
+    enum Asking<S: CallService> {
         Waiting { inner: S, call: Option<Call> },
         Called { #[pin] future: S::Future },
     }
@@ -184,7 +203,7 @@ pin_project! {
     #[project = AskedProjection]
     enum Asked<S: CallService> {
         Here { #[pin] asking: Asking<S> },
-        Apart { asking: Option<Pin<Box<Asking<S>>>> },
+        Apart { asking: Option<disconnect::Asking> },
     }
 }
 
@@ -192,8 +211,15 @@ impl<S: CallService> Asked<S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
         match self.project() {
             AskedProjection::Here { asking } => asking.poll(cx),
-            AskedProjection::Apart { asking: Some(asking) } => asking.as_mut().poll(cx),
-            AskedProjection::Apart { asking: None } => Poll::Pending,
+            AskedProjection::Apart { asking } => {
+                // Out of its place while it runs: what panics is not there any more to be asked again.
+                let Some(mut running) = asking.take() else { return Poll::Pending };
+                let result = running.as_mut().poll(cx);
+                if result.is_pending() {
+                    *asking = Some(running);
+                }
+                result
+            }
         }
     }
 }

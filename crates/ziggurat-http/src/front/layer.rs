@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower_layer::Layer;
 
-use ziggurat_core::{Ambient, System};
+use ziggurat_core::{Ambient, Call, System};
 
+use super::disconnect::{Disconnect, Drains, Policy};
 use super::service::{FrontDoor, NotFound};
 
 /// Makes a [`FrontDoor`] around a [`CallService`](ziggurat_core::CallService).
@@ -36,6 +37,8 @@ pub(super) struct Settings {
     pub(super) shutdown: Option<CancellationToken>,
     pub(super) litellm_headers: bool,
     pub(super) show_reasoning: bool,
+    pub(super) disconnect: Policy,
+    pub(super) drains: Drains,
     pub(super) ambient: Arc<dyn Ambient>,
 }
 
@@ -47,7 +50,7 @@ impl Default for FrontDoorLayer {
 
 impl FrontDoorLayer {
     /// A front door that takes bodies of up to 100 MiB, waits up to 30 s for more of a body, sets no deadline, sends no
-    /// keep-alives, and answers 404 to what is no model call.
+    /// keep-alives, cuts the calls of clients that leave, and answers 404 to what is no model call.
     #[must_use]
     pub fn new() -> Self {
         let settings = Settings {
@@ -58,6 +61,8 @@ impl FrontDoorLayer {
             shutdown: None,
             litellm_headers: true,
             show_reasoning: true,
+            disconnect: Policy::default(),
+            drains: Drains::default(),
             ambient: Arc::new(System),
         };
         Self { settings, otherwise: NotFound::default() }
@@ -118,6 +123,24 @@ impl<O> FrontDoorLayer<O> {
     #[must_use]
     pub fn show_reasoning(mut self, on: bool) -> Self {
         self.settings.show_reasoning = on;
+        self
+    }
+
+    /// What becomes of a call whose client leaves, asked once for each call before the layers are. [Cut](Disconnect::Cut) by
+    /// default; the rules are told at [`Disconnect`].
+    #[must_use]
+    pub fn disconnect(
+        mut self,
+        policy: impl Fn(&Call) -> Disconnect + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.disconnect = Policy::new(policy);
+        self
+    }
+
+    /// The bound on how many calls are drained at once: 256 by default. Doors that share one count together.
+    #[must_use]
+    pub fn drains(mut self, drains: Drains) -> Self {
+        self.settings.drains = drains;
         self
     }
 

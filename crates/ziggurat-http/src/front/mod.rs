@@ -4,10 +4,12 @@
 //! deadline. What comes back is written in the caller's own dialect, errors included. Whatever is no model call goes to
 //! [`otherwise`](FrontDoorLayer::otherwise), untouched.
 //!
-//! A client that leaves drops the response future or body, which cancels everything below at once. A stream that fails ends
-//! with an error in the caller's dialect, never as if it were complete.
+//! A client that leaves drops the response future or body, which cancels everything below at once, unless the call's
+//! [`Disconnect`] policy says to drain it. A stream that fails ends with an error in the caller's dialect, never as if it were
+//! complete.
 
 mod body;
+mod disconnect;
 mod future;
 mod headers;
 mod layer;
@@ -18,6 +20,7 @@ mod service;
 mod visit;
 
 pub use body::ResponseBody;
+pub use disconnect::{Disconnect, Drains};
 pub use future::ResponseFuture;
 pub use headers::request_id;
 pub use layer::FrontDoorLayer;

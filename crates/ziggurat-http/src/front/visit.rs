@@ -12,11 +12,13 @@ use ziggurat_core::{
 };
 
 use super::body::{ResponseBody, Waiting};
+use super::disconnect::Leave;
 use super::headers::{self, Facts};
 use super::layer::Settings;
 use super::read::ReadBody;
 use super::respond;
 use super::routes::Route;
+use crate::admission::Permit;
 
 /// What is known of a request from its path on.
 #[derive(Clone)]
@@ -34,15 +36,22 @@ impl Visit {
         &self.settings
     }
 
-    /// Keeps the head as it came, and who sent it.
-    pub(super) fn head(&self, mut parts: request::Parts) -> (Arc<CallHead>, Caller) {
+    /// Keeps the head as it came, and who sent it; and its place in admission, if it may be needed longer than the answer.
+    pub(super) fn head(
+        &self,
+        mut parts: request::Parts,
+    ) -> (Arc<CallHead>, Caller, Option<Arc<Permit>>) {
         let id = respond::call_id(&*self.settings.ambient);
         let request_id = headers::request_id(&parts.headers).unwrap_or_else(|| id.clone());
         let caller = parts.extensions.remove::<Caller>().unwrap_or_default();
+        let admitted = match self.settings.disconnect.is_set() {
+            true => parts.extensions.remove::<Arc<Permit>>(),
+            false => None,
+        };
         let uri = std::mem::replace(&mut parts.uri, Uri::from_static("/"));
         let dialect = Some(self.route.dialect);
         let head = CallHead::new(parts.method, uri, parts.headers, dialect, id, request_id);
-        (Arc::new(head), caller)
+        (Arc::new(head), caller, admitted)
     }
 
     pub(super) fn reading<B: HttpBody>(&self, body: B) -> ReadBody<B> {
@@ -96,11 +105,14 @@ impl Visit {
         (ask, guard)
     }
 
+    /// What the call needs to go on should its client leave, if it shall.
+    pub(super) fn leave(&self, call: &Call, admitted: Option<Arc<Permit>>) -> Option<Box<Leave>> {
+        let Settings { disconnect, drains, shutdown, .. } = &*self.settings;
+        Leave::of(call, disconnect, drains, shutdown.as_ref(), admitted)
+    }
+
     /// Begins an answer before there is one.
-    pub(super) fn begin<F>(&self, head: &CallHead, waiting: Waiting<F>) -> Response<ResponseBody>
-    where
-        F: Future<Output = Result<Reply, Error>> + Send + 'static,
-    {
+    pub(super) fn begin(&self, head: &CallHead, waiting: Waiting) -> Response<ResponseBody> {
         let mut response = respond::stream_head();
         self.facts(head, &waiting.ask.model).write(response.headers_mut(), None);
         let deadline = self.settings.deadline.map(|deadline| head.received + deadline);
@@ -117,13 +129,14 @@ impl Visit {
         ask: &Ask,
         result: Result<Reply, Error>,
         guard: Option<Guard>,
+        leave: Option<Box<Leave>>,
     ) -> Response<ResponseBody> {
         match result {
             Ok(mut reply) => {
                 if let Some(guard) = guard {
                     reply.hold(guard);
                 }
-                self.deliver(head, ask, reply)
+                self.deliver(head, ask, reply, leave)
             }
             Err(error) => {
                 if let Some(guard) = guard {
@@ -134,7 +147,13 @@ impl Visit {
         }
     }
 
-    fn deliver(&self, head: &CallHead, ask: &Ask, mut reply: Reply) -> Response<ResponseBody> {
+    fn deliver(
+        &self,
+        head: &CallHead,
+        ask: &Ask,
+        mut reply: Reply,
+        leave: Option<Box<Leave>>,
+    ) -> Response<ResponseBody> {
         let facts = self.facts(head, &ask.model);
         let dialect = self.route.dialect;
         match reply.body() {
@@ -144,8 +163,9 @@ impl Visit {
                 let deadline = self.settings.deadline.map(|deadline| head.received + deadline);
                 let request_id = head.request_id.clone();
                 let settings = &*self.settings;
-                let body =
-                    ResponseBody::stream(reply, dialect, ask, settings, deadline, request_id);
+                let body = ResponseBody::stream(
+                    reply, dialect, ask, settings, deadline, request_id, leave,
+                );
                 response.map(|()| body)
             }
             ReplyBody::Raw(_) => {
@@ -166,7 +186,7 @@ impl Visit {
                     let json = HeaderValue::from_static("application/json");
                     headers.insert(header::CONTENT_TYPE, json);
                     write_head(headers, &facts, reply.head_mut());
-                    response.map(|()| ResponseBody::whole(bytes, reply))
+                    response.map(|()| ResponseBody::whole(bytes, reply, leave.is_some()))
                 }
                 Err(error) => {
                     reply.end(&End::Failure(error.clone()));
