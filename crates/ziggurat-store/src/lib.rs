@@ -1,1 +1,4 @@
-//! The stores behind the layers of the Ziggurat LLM gateway.
+//! The stores behind the layers of the Ziggurat LLM gateway: what several gateways share.
+
+#[cfg(feature = "redis")]
+pub mod redis;

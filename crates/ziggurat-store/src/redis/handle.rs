@@ -1,0 +1,172 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, ScriptInvocation};
+use tokio::task::JoinHandle;
+use ziggurat_core::{Ambient, Instant, Str, System};
+
+use super::{
+    connection::{Connection, Maker},
+    error::{Error, ErrorKind},
+    keeper::{Link, Shared},
+    settings::{BadSettings, Settings},
+};
+
+/// A Redis, to be cloned: all clones share one connection.
+///
+/// It closes when the last clone is dropped.
+#[derive(Clone)]
+pub struct Redis(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Redis {
+    /// A handle on the Redis that the settings describe. Nothing is sent before it is used.
+    ///
+    /// # Errors
+    ///
+    /// No connection can ever be made with these settings.
+    pub fn connect(settings: Settings) -> Result<Self, BadSettings> {
+        Self::with_ambient(settings, Arc::new(System))
+    }
+
+    /// The same, with randomness of one's own for the waits between attempts to connect.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn with_ambient(
+        settings: Settings,
+        ambient: Arc<dyn Ambient>,
+    ) -> Result<Self, BadSettings> {
+        let maker = Maker::new(&settings)?;
+        let shared = Arc::new(Shared::new(settings, maker, ambient));
+        Ok(Self(Arc::new(Handle { shared, keeper: Mutex::new(None) })))
+    }
+
+    /// Asks whether it is there: how long the answer took.
+    ///
+    /// # Errors
+    ///
+    /// It is not.
+    pub async fn ping(&self) -> Result<Duration, Error> {
+        let asked = Instant::now();
+        self.run::<String>(&redis::cmd("PING")).await?;
+        Ok(asked.elapsed())
+    }
+
+    /// Whether a command would be sent now. False before the first command, too.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(&*self.0.shared.link.borrow(), Link::Up(..))
+    }
+
+    /// What every key begins with.
+    #[must_use]
+    pub fn prefix(&self) -> &Str {
+        &self.0.shared.settings.prefix
+    }
+
+    #[cfg(test)]
+    pub(super) fn connections_made(&self) -> u64 {
+        self.0.shared.made.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Sends one command.
+    pub(crate) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
+        self.run_within(command, self.0.shared.settings.timeout).await
+    }
+
+    /// Sends one command that may take longer than others.
+    pub(crate) async fn run_within<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        timeout: Duration,
+    ) -> Result<T, Error> {
+        let ask = |mut connection| async move { command.query_async(&mut connection).await };
+        self.ask(timeout, ask).await
+    }
+
+    /// Sends several commands at once; the answers come together. In a cluster all keys must be in one slot.
+    #[allow(dead_code, reason = "for what is built on this")]
+    pub(crate) async fn pipe<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Error> {
+        let ask = |mut connection| async move { commands.query_async(&mut connection).await };
+        self.ask(self.0.shared.settings.timeout, ask).await
+    }
+
+    /// Runs a script by its hash, in one round trip; one more where the server does not know it yet.
+    #[allow(dead_code, reason = "for what is built on this")]
+    pub(crate) async fn script<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Error> {
+        let ask = |mut connection| async move { script.invoke_async(&mut connection).await };
+        self.ask(self.0.shared.settings.timeout, ask).await
+    }
+
+    async fn ask<T, F: Future<Output = RedisResult<T>>>(
+        &self,
+        timeout: Duration,
+        ask: impl FnOnce(Connection) -> F,
+    ) -> Result<T, Error> {
+        let shared = &self.0.shared;
+        let deadline = Instant::now() + timeout;
+        let (connection, number) = self.connection(deadline).await?;
+        let answer = tokio::time::timeout_at(deadline, ask(connection)).await;
+        shared.judge(number, answer)
+    }
+
+    /// The connection, waited for only while it is being made for the first time.
+    async fn connection(&self, deadline: Instant) -> Result<(Connection, u64), Error> {
+        let shared = &self.0.shared;
+        match &*shared.link.borrow() {
+            Link::Up(connection, number) => return Ok((connection.clone(), *number)),
+            Link::Down => {
+                self.keep();
+                return Err(Error::new(ErrorKind::Away));
+            }
+            Link::Connecting => self.keep(),
+        }
+        let mut link = shared.link.subscribe();
+        let known = link.wait_for(|link| !matches!(link, Link::Connecting));
+        if let Ok(known) = tokio::time::timeout_at(deadline, known).await {
+            return match known.as_deref() {
+                Ok(Link::Up(connection, number)) => Ok((connection.clone(), *number)),
+                _ => Err(Error::new(ErrorKind::Away)),
+            };
+        }
+        // One call has waited; no other shall.
+        shared.give_up();
+        Err(Error::new(ErrorKind::Away))
+    }
+
+    /// Sees to it that somebody keeps the connection. The first command does, as only it is sure to be inside a runtime; and a
+    /// later one, where that runtime is gone.
+    fn keep(&self) {
+        let mut keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.as_ref().is_none_or(JoinHandle::is_finished) {
+            *keeper = Some(tokio::spawn(self.0.shared.clone().keep()));
+        }
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Redis").field(&format_args!("{}", self.0.shared.settings)).finish()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let keeper = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keeper) = keeper {
+            keeper.abort();
+        }
+    }
+}
