@@ -23,6 +23,7 @@
 //! | feature | layer | what it does |
 //! | --- | --- | --- |
 //! | `peek` | [`PeekLayer`] | holds the head back until content has come, so that `Ok` is the commit point |
+//! | `retry` | [`RetryLayer`] | tries a call that failed again, within a budget |
 //! | `timeout` | [`TimeoutLayer`] | one clock each for the first content, for silence and for the whole attempt |
 //!
 //! The layers decide on facts of [frames](ziggurat_core::Frame) and never look into a wire format. None of them reserves
@@ -50,8 +51,12 @@ pub mod timeout;
 
 #[cfg(feature = "peek")]
 pub use peek::{Peek, PeekLayer};
+#[cfg(feature = "retry")]
+pub use retry::{Retry, RetryLayer};
 #[cfg(feature = "timeout")]
 pub use timeout::{Timeout, TimeoutLayer};
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod scripted;

@@ -25,6 +25,10 @@ pub use ziggurat_http::Transport;
 #[doc(no_inline)]
 pub use ziggurat_layers::PeekLayer;
 
+#[cfg(feature = "retry")]
+#[doc(no_inline)]
+pub use ziggurat_layers::RetryLayer;
+
 #[cfg(feature = "timeout")]
 #[doc(no_inline)]
 pub use ziggurat_layers::TimeoutLayer;

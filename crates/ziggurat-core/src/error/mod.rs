@@ -165,10 +165,10 @@ impl Error {
         self
     }
 
-    /// Says when to come back.
+    /// Says when to come back, or that nobody knows.
     #[must_use]
-    pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
-        self.inner().retry_after = Some(retry_after);
+    pub fn with_retry_after(mut self, retry_after: impl Into<Option<Duration>>) -> Self {
+        self.inner().retry_after = retry_after.into();
         self
     }
 
