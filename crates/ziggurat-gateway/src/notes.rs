@@ -1,46 +1,79 @@
 //! What a configuration asks for that is read and has no effect yet, or that will surprise.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use crate::config::{Config, DeploymentConfig, Problem};
+use crate::config::{Config, DeploymentConfig, Problem, Reference};
+use crate::switch::Pattern;
 
 /// Everything there is to say about a configuration that can be used.
 pub(crate) fn of(config: &Config) -> Vec<Problem> {
     let mut notes = Vec::new();
-    let mut groups: HashMap<&str, u32> = HashMap::new();
     for entry in &config.deployments {
         notes.extend(unsupported(entry).into_iter().map(|key| entry.unsupported(key)));
-        let earlier = groups.entry(&entry.model_name).or_default();
-        *earlier += 1;
-        // Once for each group.
-        if *earlier == 2 {
-            let message = format!(
-                "several deployments have the name `{}`: they take turns, whatever their weights \
-                 and limits",
-                entry.model_name
-            );
-            notes.push(entry.problem(message));
-        }
         if entry.info.mode.as_deref().is_some_and(|mode| !matches!(mode, "chat" | "responses")) {
             notes.push(entry.problem("only chat is served yet, whatever the mode of the model"));
         }
     }
+    notes.extend(unserved(config));
     notes
 }
 
 fn unsupported(entry: &DeploymentConfig) -> Vec<&'static str> {
-    [
-        ("api_version", entry.api_version.is_some()),
-        ("max_retries", entry.max_retries.is_some()),
-        ("rpm", entry.rpm.is_some()),
-        ("tpm", entry.tpm.is_some()),
-        ("weight", entry.weight.is_some()),
-        ("order", entry.order.is_some()),
-        ("tags", !entry.tags.is_empty()),
-    ]
-    .into_iter()
-    .filter_map(|(key, given)| given.then_some(key))
-    .collect()
+    [("api_version", entry.api_version.is_some())]
+        .into_iter()
+        .filter_map(|(key, given)| given.then_some(key))
+        .collect()
+}
+
+/// References to models that nobody serves.
+fn unserved(config: &Config) -> Vec<Problem> {
+    let served = Served::new(config);
+    let mut notes = Vec::new();
+    let mut check = |reference: &Reference| {
+        if !served.has(&reference.name) {
+            let name: String = reference.name.chars().take(80).collect();
+            let message = format!("there is no model, pattern or alias of the name `{name}`");
+            notes.push(reference.problem(message));
+        }
+    };
+    let fallbacks = config.fallbacks();
+    for rule in fallbacks.rules() {
+        if rule.of.name != "*" {
+            check(&rule.of);
+        }
+        rule.models.iter().for_each(&mut check);
+    }
+    fallbacks.default.iter().flatten().for_each(&mut check);
+    config.router.aliases.iter().for_each(|alias| check(&alias.model));
+    config.router.model_group_retry_policy.iter().for_each(|(model, _)| check(model));
+    config.ziggurat.disconnect.models.iter().for_each(|(model, _)| check(model));
+    config.ziggurat.rate_limits.models.iter().for_each(|(model, _)| check(model));
+    notes
+}
+
+/// The names that callers may use.
+struct Served<'c> {
+    exact: HashSet<&'c str>,
+    patterns: Vec<Pattern>,
+}
+
+impl<'c> Served<'c> {
+    fn new(config: &'c Config) -> Self {
+        let names = config.deployments.iter().map(|entry| entry.model_name.as_str());
+        let aliases = config.router.aliases.iter().map(|alias| alias.name.as_str());
+        let patterns = config.deployments.iter().filter(|entry| entry.is_wildcard());
+        Self {
+            exact: names.chain(aliases).collect(),
+            patterns: patterns.map(|entry| Pattern::new(entry.model_name.clone())).collect(),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.exact.contains(name)
+            || self.patterns.iter().any(|pattern| pattern.capture(name).is_some())
+            // A provider's prefix may be left out of what a rule is for, or stand there although no name has it.
+            || name.split_once('/').is_some_and(|(_, bare)| self.exact.contains(bare))
+    }
 }
 
 /// Puts problems into the order of the files and their lines.
@@ -49,4 +82,59 @@ pub(crate) fn sort(config: &Config, problems: &mut [Problem]) {
         config.files.iter().position(|file| file.display().to_string() == *problem.file)
     };
     problems.sort_by_key(|problem| (rank(problem), problem.line, problem.column));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::config;
+
+    fn notes(text: &str) -> Vec<String> {
+        let (config, _) =
+            config::parse(text.as_bytes(), "config.yaml", &HashMap::new()).expect("is right");
+        let mut notes = of(&config);
+        sort(&config, &mut notes);
+        notes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_model_that_nobody_serves_is_told_where_it_is_named() {
+        let text = "model_list:
+  - {model_name: a, litellm_params: {model: mock/echo}}
+  - {model_name: mock/*, litellm_params: {model: mock/*}}
+router_settings:
+  fallbacks:
+    - a: [b, mock/x, alias]
+    - '*': [a]
+    - nobody: [a]
+  context_window_fallbacks: [{a: [larger]}]
+  default_fallbacks: [last]
+  model_group_alias: {alias: a, dangling: nowhere}
+  model_group_retry_policy: {other: {}}
+ziggurat:
+  disconnect: {models: {gone: drain}}
+  rate_limits: {models: {away: {rpm: 1}}}
+";
+        let told = notes(text);
+        let expected: Vec<String> = [
+            ("6:11", "router_settings.fallbacks[0].a[0]", "b"),
+            ("8:7", "router_settings.fallbacks[2]", "nobody"),
+            ("9:35", "router_settings.context_window_fallbacks[0].a[0]", "larger"),
+            ("10:23", "router_settings.default_fallbacks[0]", "last"),
+            ("11:43", "router_settings.model_group_alias.dangling", "nowhere"),
+            ("12:30", "router_settings.model_group_retry_policy.other", "other"),
+            ("14:25", "ziggurat.disconnect.models.gone", "gone"),
+            ("15:26", "ziggurat.rate_limits.models.away", "away"),
+        ]
+        .iter()
+        .map(|(place, path, name)| {
+            format!(
+                "config.yaml:{place}: {path}: there is no model, pattern or alias of the name `{name}`"
+            )
+        })
+        .collect();
+        assert_eq!(told, expected);
+    }
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::Secret;
+use super::counts::{self, ErrorCounts};
+use super::include;
 use super::known;
-use super::node::Kind;
+use super::node::{Kind, Node};
 use super::params::Parameters;
 use super::problem::{Place, Problem, ProblemKind};
 use super::read::{At, Reader};
@@ -40,8 +42,8 @@ pub struct DeploymentConfig {
     pub timeout: Option<Duration>,
     /// `stream_timeout`; see [`Config::timeouts`](super::Config::timeouts).
     pub stream_timeout: Option<Duration>,
-    /// `max_retries`.
-    pub max_retries: Option<u32>,
+    /// `num_retries`, else `max_retries`; see [`Config::retries`](super::Config::retries).
+    pub num_retries: Option<u32>,
     /// `headers`, then `extra_headers`, which wins: headers to send. Names are in lower case.
     pub headers: Vec<(String, Secret)>,
     /// `extra_body`: members to put into the body whatever the caller sends.
@@ -58,6 +60,14 @@ pub struct DeploymentConfig {
     pub rpm: Option<u64>,
     /// `tpm`: tokens in a minute.
     pub tpm: Option<u64>,
+    /// `itpm`: input tokens in a minute.
+    pub itpm: Option<u64>,
+    /// `otpm`: output tokens in a minute.
+    pub otpm: Option<u64>,
+    /// `rpd`: requests in a day.
+    pub rpd: Option<u64>,
+    /// `tpd`: tokens in a day.
+    pub tpd: Option<u64>,
     /// `weight` in the choice among the group; finite, 0 or above.
     pub weight: Option<f64>,
     /// `order`: only the deployments of the lowest that is available are chosen from.
@@ -66,6 +76,10 @@ pub struct DeploymentConfig {
     pub tags: Vec<String>,
     /// `max_parallel_requests`.
     pub max_parallel_requests: Option<NonZeroU32>,
+    /// `cooldown_time`: how long it is left alone after it failed; zero for never.
+    pub cooldown_time: Option<Duration>,
+    /// `region_name`.
+    pub region: Option<String>,
     /// Every other parameter: sent when the caller does not send one of the same name.
     pub defaults: Parameters,
     /// `model_info`.
@@ -96,6 +110,10 @@ pub struct ModelInfo {
     pub prices: BTreeMap<String, f64>,
     /// `supports_*`, without the `supports_`.
     pub supports: BTreeMap<String, bool>,
+    /// `allowed_fails`: failures in a minute that it is forgiven.
+    pub allowed_fails: Option<u32>,
+    /// `allowed_fails_policy`: the same by the class of the error.
+    pub allowed_fails_policy: Option<ErrorCounts>,
 }
 
 /// The ids that were given, and where.
@@ -126,11 +144,21 @@ impl DeploymentConfig {
         Problem::new(ProblemKind::Unsupported, &self.place, path, message)
     }
 
-    /// Reads an entry of `model_list`.
-    pub(super) fn read(reader: &mut Reader<'_>, at: &At<'_>, ids: &mut Ids) -> Option<Self> {
+    /// Reads an entry of `model_list`; `usual` is the mapping `default_litellm_params`.
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        at: &At<'_>,
+        usual: Option<&Node>,
+        ids: &mut Ids,
+    ) -> Option<Self> {
         let mut entry = reader.fields(at)?;
         let name = entry.require("model_name", "a string", Reader::word);
-        let deployment = entry.require("litellm_params", "a mapping", params);
+        let deployment = entry.require("litellm_params", "a mapping", |reader, at| {
+            match usual.and_then(|usual| include::merge(&[at.node.clone(), usual.clone()])) {
+                Some(node) => params(reader, &At { node: &node, path: at.path.clone() }),
+                None => params(reader, at),
+            }
+        });
         let id_and_info = entry.read("model_info", |reader, at| info(reader, at, ids));
         entry.finish(&[], |key| {
             if known::PARAMS_READ.contains(&key) || known::PARAMS.contains(&key) {
@@ -210,6 +238,8 @@ fn params(reader: &mut Reader<'_>, at: &At<'_>) -> Option<DeploymentConfig> {
     let request_timeout = params.read("request_timeout", Reader::seconds);
     let plain = params.read("headers", headers).unwrap_or_default();
     let extra = params.read("extra_headers", headers).unwrap_or_default();
+    let num_retries = params.read("num_retries", counts::times);
+    let max_retries = params.read("max_retries", counts::times);
     let order = i128::from(i64::MIN)..=i128::from(i64::MAX);
     let mut deployment = DeploymentConfig {
         id: String::new(),
@@ -222,9 +252,7 @@ fn params(reader: &mut Reader<'_>, at: &At<'_>) -> Option<DeploymentConfig> {
         organization: params.read("organization", Reader::word),
         timeout: timeout.or(request_timeout),
         stream_timeout: params.read("stream_timeout", Reader::seconds),
-        max_retries: params.read("max_retries", |reader, at| {
-            reader.whole(at, 0..=100, "an integer from 0 to 100")
-        }),
+        num_retries: num_retries.or(max_retries),
         headers: over(plain, extra),
         extra_body: params.read("extra_body", Parameters::read).unwrap_or_default(),
         drop_params: params.read("drop_params", Reader::boolean),
@@ -237,10 +265,16 @@ fn params(reader: &mut Reader<'_>, at: &At<'_>) -> Option<DeploymentConfig> {
         mock_response: params.read("mock_response", Reader::text),
         rpm: params.read("rpm", Reader::count),
         tpm: params.read("tpm", Reader::count),
+        itpm: params.read("itpm", Reader::count),
+        otpm: params.read("otpm", Reader::count),
+        rpd: params.read("rpd", Reader::count),
+        tpd: params.read("tpd", Reader::count),
         weight: params.read("weight", Reader::amount),
         order: params.read("order", |reader, at| reader.whole(at, order, "an integer")),
         tags: params.read("tags", Reader::words).unwrap_or_default(),
         max_parallel_requests: params.read("max_parallel_requests", Reader::positive_count),
+        cooldown_time: params.read("cooldown_time", Reader::duration),
+        region: params.read("region_name", Reader::word),
         defaults: Parameters::default(),
         info: ModelInfo::default(),
         path: String::new(),
@@ -283,6 +317,8 @@ fn info(
         max_output_tokens: fields.read("max_output_tokens", Reader::count),
         prices: BTreeMap::new(),
         supports: BTreeMap::new(),
+        allowed_fails: fields.read("allowed_fails", counts::fails),
+        allowed_fails_policy: fields.read("allowed_fails_policy", ErrorCounts::allowed_fails),
     };
     fields.take_if(known::is_price, |reader, name, at| {
         info.prices.extend(reader.amount(at).map(|price| (name.to_owned(), price)));

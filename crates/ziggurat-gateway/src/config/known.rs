@@ -29,50 +29,19 @@ pub(super) const TOP_LEVEL: &[&str] = &[
 
 /// `router_settings`: the router's arguments.
 pub(super) const ROUTER: &[&str] = &[
-    "routing_strategy",
-    "routing_strategy_args",
     "routing_groups",
-    "num_retries",
-    "timeout",
-    "stream_timeout",
-    "retry_after",
-    "allowed_fails",
-    "allowed_fails_policy",
-    "cooldown_time",
-    "disable_cooldowns",
-    "retry_policy",
-    "model_group_retry_policy",
-    "fallbacks",
-    "default_fallbacks",
-    "context_window_fallbacks",
-    "content_policy_fallbacks",
-    "max_fallbacks",
-    "model_group_alias",
-    "enable_pre_call_checks",
-    "optional_pre_call_checks",
-    "enable_tag_filtering",
-    "tag_filtering_match_any",
     "tag_routing_prefix",
-    "redis_url",
-    "redis_host",
-    "redis_port",
-    "redis_password",
-    "redis_db",
     "cache_responses",
     "cache_kwargs",
     "caching_groups",
     "client_ttl",
-    "default_max_parallel_requests",
-    "default_litellm_params",
     "default_priority",
     "polling_interval",
     "provider_budget_config",
     "alerting_config",
     "router_general_settings",
-    "deployment_affinity_ttl_seconds",
     "model_group_affinity_config",
     "ignore_invalid_deployments",
-    "enable_health_check_routing",
     "health_check_staleness_threshold",
     "enable_weighted_failover",
     "enable_mid_stream_fallback_continuation",
@@ -90,18 +59,10 @@ pub(super) const ROUTER: &[&str] = &[
 /// `litellm_settings`: the module's globals that are set in practice, and the proxy's own keys.
 pub(super) const LITELLM: &[&str] = &[
     "modify_params",
-    "num_retries",
     "retry",
-    "allowed_fails",
-    "fallbacks",
-    "default_fallbacks",
-    "context_window_fallbacks",
-    "content_policy_fallbacks",
     "model_alias_map",
     "model_group_settings",
     "model_cost_map_url",
-    "cache",
-    "cache_params",
     "enable_caching_on_provider_specific_optional_params",
     "callbacks",
     "success_callback",
@@ -243,8 +204,6 @@ pub(super) const GENERAL: &[&str] = &[
     "proxy_budget_rescheduler_min_time",
     "proxy_budget_rescheduler_max_time",
     "use_redis_transaction_buffer",
-    "coordination_redis",
-    "fail_closed_rate_limit_enforcement",
     "fail_closed_budget_enforcement",
     "apply_user_budget_to_team_keys",
     "user_api_key_cache_ttl",
@@ -271,8 +230,6 @@ pub(super) const GENERAL: &[&str] = &[
     "public_routes",
     "admin_only_routes",
     "role_permissions",
-    "enforce_user_param",
-    "enforced_params",
     "user_header_name",
     "user_header_mappings",
     "reject_clientside_metadata_tags",
@@ -283,8 +240,6 @@ pub(super) const GENERAL: &[&str] = &[
     "max_batch_file_size_mb",
     "max_batch_file_records",
     "max_batch_file_uploads_per_day",
-    "background_health_checks",
-    "health_check_interval",
     "health_check_concurrency",
     "health_check_details",
     "use_shared_health_check",
@@ -299,7 +254,6 @@ pub(super) const GENERAL: &[&str] = &[
     "pass_through_endpoints",
     "pass_through_request_timeout",
     "use_client_credentials_pass_through_routes",
-    "cancel_on_disconnect",
     "forward_openai_org_id",
     "key_management_system",
     "key_management_settings",
@@ -342,13 +296,6 @@ pub(super) const GENERAL_FAMILIES: &[&str] =
 
 /// `litellm_params` that are settings of LiteLLM's and not parameters of a request.
 pub(super) const PARAMS: &[&str] = &[
-    "region_name",
-    "cooldown_time",
-    "itpm",
-    "otpm",
-    "tpd",
-    "rpd",
-    "num_retries",
     "retry_policy",
     "retry_strategy",
     "timeout_by_service_tier",
@@ -449,8 +396,6 @@ pub(super) const MODEL_INFO: &[&str] = &[
     "team_id",
     "team_public_model_name",
     "blocked",
-    "allowed_fails",
-    "allowed_fails_policy",
     "supported_environments",
     "ptu_capacity",
     "ptu_share",
@@ -520,15 +465,76 @@ pub(super) const PARAMS_READ: &[&str] = &[
     "order",
     "tags",
     "max_parallel_requests",
+    "region_name",
+    "cooldown_time",
+    "itpm",
+    "otpm",
+    "tpd",
+    "rpd",
+    "num_retries",
 ];
 
 /// `model_info` that is read.
-pub(super) const MODEL_INFO_READ: &[&str] =
-    &["id", "mode", "base_model", "max_input_tokens", "max_output_tokens"];
+pub(super) const MODEL_INFO_READ: &[&str] = &[
+    "id",
+    "mode",
+    "base_model",
+    "max_input_tokens",
+    "max_output_tokens",
+    "allowed_fails",
+    "allowed_fails_policy",
+];
 
 /// `litellm_settings` that are read.
-pub(super) const LITELLM_READ: &[&str] =
-    &["drop_params", "request_timeout", "json_logs", "set_verbose"];
+pub(super) const LITELLM_READ: &[&str] = &[
+    "drop_params",
+    "request_timeout",
+    "json_logs",
+    "set_verbose",
+    "num_retries",
+    "allowed_fails",
+    "fallbacks",
+    "default_fallbacks",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
+    "cache",
+    "cache_params",
+];
+
+/// `router_settings` that are read.
+pub(super) const ROUTER_READ: &[&str] = &[
+    "routing_strategy",
+    "routing_strategy_args",
+    "num_retries",
+    "timeout",
+    "stream_timeout",
+    "retry_after",
+    "allowed_fails",
+    "allowed_fails_policy",
+    "cooldown_time",
+    "disable_cooldowns",
+    "retry_policy",
+    "model_group_retry_policy",
+    "fallbacks",
+    "default_fallbacks",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
+    "max_fallbacks",
+    "model_group_alias",
+    "enable_pre_call_checks",
+    "optional_pre_call_checks",
+    "enable_tag_filtering",
+    "tag_filtering_match_any",
+    "redis_url",
+    "redis_host",
+    "redis_port",
+    "redis_password",
+    "redis_db",
+    "default_max_parallel_requests",
+    "default_litellm_params",
+    "deployment_affinity_ttl_seconds",
+    "enable_health_check_routing",
+];
 
 /// `general_settings` that are read.
 pub(super) const GENERAL_READ: &[&str] = &[
@@ -540,6 +546,13 @@ pub(super) const GENERAL_READ: &[&str] = &[
     "infer_model_from_keys",
     "max_parallel_requests",
     "global_max_parallel_requests",
+    "coordination_redis",
+    "fail_closed_rate_limit_enforcement",
+    "enforce_user_param",
+    "enforced_params",
+    "background_health_checks",
+    "health_check_interval",
+    "cancel_on_disconnect",
 ];
 
 /// The section that a key belongs to, when it stands in another.
@@ -553,7 +566,7 @@ pub(super) fn section_of(key: &str) -> Option<&'static str> {
     let sections: [(&str, &[&str], &[&str]); 3] = [
         ("litellm_settings", LITELLM_READ, LITELLM),
         ("general_settings", GENERAL_READ, GENERAL),
-        ("router_settings", &[], ROUTER),
+        ("router_settings", ROUTER_READ, ROUTER),
     ];
     let mut homes =
         sections.iter().filter(|(_, read, other)| read.contains(&key) || other.contains(&key));
@@ -770,7 +783,7 @@ mod tests {
         let defaults: Vec<_> = DEFAULTS.iter().map(|(name, _)| *name).collect();
         let sections: [&[&[&str]]; 6] = [
             &[TOP_LEVEL],
-            &[ROUTER],
+            &[ROUTER, ROUTER_READ],
             &[LITELLM, LITELLM_READ],
             &[GENERAL, GENERAL_READ],
             &[PARAMS, PARAMS_READ, PRICES, &defaults],

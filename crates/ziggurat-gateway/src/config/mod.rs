@@ -8,7 +8,7 @@
 //! ```text
 //! config.yaml:7:16: model_list[0].litellm_params.timeout: expected a number of seconds, found a sequence
 //! config.yaml:9:16: model_list[0].litellm_params.api_key: the environment variable `OPENAI_API_KEY` is not set
-//! config.yaml:12:3: router_settings.routing_strategy is not supported yet and is ignored
+//! config.yaml:12:3: router_settings.routing_groups is not supported yet and is ignored
 //! config.yaml:20:1: litelm_settings: unknown key, did you mean `litellm_settings`?
 //! ```
 //!
@@ -43,17 +43,20 @@
 //! | `….api_key` | a secret; an empty one is none | the provider's own variable |
 //! | `….api_version`, `….organization` | text | none |
 //! | `….timeout` (or `….request_timeout`), `….stream_timeout` | seconds, above 0 | see [`Config::timeouts`] |
-//! | `….max_retries` | 0 to 100 | none |
+//! | `….num_retries`, else `….max_retries` | 0 to 100 | see [`Config::retries`] |
 //! | `….headers`, `….extra_headers` | a mapping; the second wins; values are secrets | none |
 //! | `….extra_body` | a mapping of JSON | none |
 //! | `….drop_params` | a boolean | see [`Config::loss_policy`] |
 //! | `….additional_drop_params`, `….allowed_openai_params` | a list of names | none |
 //! | `….mock_response` | text | none |
-//! | `….rpm`, `….tpm` | requests, tokens in a minute | none |
+//! | `….rpm`, `….tpm`, `….itpm`, `….otpm` | requests, tokens, input tokens, output tokens in a minute | none |
+//! | `….rpd`, `….tpd` | requests, tokens in a day | none |
+//! | `….cooldown_time` | seconds; 0 for never | see [`Config::cooldown`] |
+//! | `….region_name` | text | none |
 //! | `….weight` | a number, 0 or above | none |
 //! | `….order` | an integer | none |
 //! | `….tags` | a list of texts | none |
-//! | `….max_parallel_requests` | calls in flight, above 0 | `general_settings`' |
+//! | `….max_parallel_requests` | calls in flight, above 0 | `router_settings`', `general_settings`' |
 //! | `….temperature`, `….max_tokens`, any request parameter | JSON; known ones are checked | none |
 //! | `….input_cost_per_token`, other prices | dollars per unit | the catalogue's |
 //! | `model_info.id` | text, unique | derived |
@@ -62,6 +65,37 @@
 //! | `….max_tokens`, `….max_input_tokens`, `….max_output_tokens` | tokens | the catalogue's |
 //! | `….input_cost_per_token`, other prices | dollars per unit | the catalogue's |
 //! | `….supports_*` | booleans | the catalogue's |
+//! | `….allowed_fails`, `….allowed_fails_policy` | as in `router_settings` | the router's |
+//!
+//! # `router_settings`
+//!
+//! | key | value | default |
+//! | --- | --- | --- |
+//! | `routing_strategy` | one of [`Strategy`]'s names | `simple-shuffle` |
+//! | `routing_strategy_args.ttl` | seconds, above 0 | the strategy's |
+//! | `routing_strategy_args.lowest_latency_buffer` | a part of the lowest latency | 0 |
+//! | `num_retries` | 0 to 100 | see [`Config::retries`] |
+//! | `retry_after` | seconds | 0 |
+//! | `retry_policy` | a mapping of `RateLimitErrorRetries` and its like ([`ErrorCounts`]) to 0 to 100 | `num_retries` |
+//! | `model_group_retry_policy` | a mapping from models to such mappings | `retry_policy` |
+//! | `timeout`, `stream_timeout` | seconds, above 0 | see [`Config::timeouts`] |
+//! | `allowed_fails` | failures in a minute | LiteLLM's rules |
+//! | `allowed_fails_policy` | a mapping of `RateLimitErrorAllowedFails` and its like to numbers | `allowed_fails` |
+//! | `cooldown_time` | seconds; 0 for never | 5 |
+//! | `disable_cooldowns` | a boolean | `false` |
+//! | `fallbacks`, `context_window_fallbacks`, `content_policy_fallbacks` | a list of mappings from one model to a list of models; `'*'` is any model | `litellm_settings`' |
+//! | `default_fallbacks` | a list of models | `litellm_settings`' |
+//! | `max_fallbacks` | 0 to 100 | 5 |
+//! | `model_group_alias` | a mapping from names to a model, or to `{model, hidden}` | none |
+//! | `enable_pre_call_checks` | a boolean | `false` |
+//! | `optional_pre_call_checks` | a list of `session_affinity`, `deployment_affinity` | none |
+//! | `deployment_affinity_ttl_seconds` | seconds, above 0 | 3600 |
+//! | `enable_tag_filtering` | a boolean | `false` |
+//! | `tag_filtering_match_any` | a boolean | `true` |
+//! | `enable_health_check_routing` | a boolean | `false` |
+//! | `default_max_parallel_requests` | calls in flight to a deployment, above 0 | `general_settings`' |
+//! | `redis_url`, or `redis_host`, `redis_port`, `redis_username`, `redis_password`, `redis_db`, `redis_ssl` | a server | see [`Config::redis`] |
+//! | `default_litellm_params` | a mapping: what `litellm_params` leave out | none |
 //!
 //! # `litellm_settings`
 //!
@@ -70,6 +104,17 @@
 //! | `drop_params` | a boolean | see [`Config::loss_policy`] |
 //! | `request_timeout` | seconds, above 0 | see [`Config::timeouts`] |
 //! | `json_logs`, `set_verbose` | booleans | `false` |
+//! | `num_retries` | 0 to 100 | see [`Config::retries`] |
+//! | `allowed_fails` | failures in a minute | see `router_settings` |
+//! | `fallbacks` and the three others | as in `router_settings`, which win | none |
+//! | `cache` | a boolean | `false` |
+//! | `cache_params.type` | `local`, `redis` | `redis` where a server is named, else `local` |
+//! | `cache_params.url`, or `host`, `port`, `username`, `password`, `db`, `ssl` | a server | the variables `REDIS_URL`, `REDIS_HOST`, … |
+//! | `cache_params.ttl` | seconds, above 0 | the cache's |
+//! | `cache_params.namespace` | text | none |
+//! | `cache_params.mode` | `default_on`, `default_off` | `default_on` |
+//! | `cache_params.supported_call_types` | a list of `completion`, `acompletion`, `anthropic_messages`, … | all |
+//! | `cache_params.max_size_in_memory` | entries | bounded by `ziggurat.cache.max_bytes` |
 //!
 //! # `general_settings`
 //!
@@ -81,6 +126,13 @@
 //! | `forward_client_headers_to_llm_api`, `infer_model_from_keys` | booleans | `false` |
 //! | `max_parallel_requests` | calls in flight to a deployment, above 0 | none |
 //! | `global_max_parallel_requests` | calls in flight, above 0 | none |
+//! | `background_health_checks` | a boolean | `false` |
+//! | `health_check_interval` | seconds, above 0 | 300 |
+//! | `fail_closed_rate_limit_enforcement` | a boolean | `false` |
+//! | `enforced_params` | a list of members that every body must have; `metadata.name` for one inside | none |
+//! | `enforce_user_param` | a boolean | `false` |
+//! | `cancel_on_disconnect` | a boolean | see [`Config::disconnect`] |
+//! | `coordination_redis` | a mapping with `url`, or `host`, `port`, `username`, `password`, `db`, `ssl` | see [`Config::redis`] |
 //!
 //! # `ziggurat`
 //!
@@ -108,9 +160,34 @@
 //! | `headers.litellm` | boolean | `true` |
 //! | `loss_policy` | `default`, `refuse`, `allow` | see [`Config::loss_policy`] |
 //! | `http2_shards` | 1 to 64 | HTTP/1.1 |
+//! | `rate_limits.global` | a [`Quota`]: of all calls together | none |
+//! | `rate_limits.key`, `.user`, `.team`, `.organization`, `.model`, `.key_and_model` | a [`Quota`]: of each of them | none |
+//! | `rate_limits.models` | a mapping from models to a [`Quota`] | `rate_limits.model` |
+//! | `retry.budget_ratio` | retries for each call of a deployment, 0 to 100 | 0.2 |
+//! | `retry.budget_floor` | retries a second besides | 10 |
+//! | `retry.backoff_base`, `retry.backoff_cap` | durations | `500ms`, `8s` |
+//! | `retry.retry_after_cap` | duration | `60s` |
+//! | `peek.until_tokens` | pieces of a stream, above 0 | 1 |
+//! | `peek.until_elapsed` | duration, above 0 | none |
+//! | `cache.max_bytes` | size | `256MiB` |
+//! | `cache.max_entry_bytes` | size | `4MiB` |
+//! | `cache.scope` | `key`, `team`, `organization`, `global` | `key` |
+//! | `cache.single_flight` | boolean | `true` |
+//! | `cache.memory_ttl` | duration, above 0 | what Redis holds is not kept in memory |
+//! | `disconnect` | `cut`, `drain`, `{drain: {tokens, time}}`, or a mapping of `default` and `models` to such | `cut` |
+//! | `health_checks.timeout` | duration, above 0 | `60s` |
+//! | `health_checks.concurrency` | checks under way, above 0 | `4` |
+//! | `reload.watch` | duration, above 0; `off` | `2s` |
+//!
+//! A [`Quota`] is a mapping of `requests_per_minute` (or `rpm`), `tokens_per_minute` (`tpm`),
+//! `input_tokens_per_minute` (`itpm`), `output_tokens_per_minute` (`otpm`), `requests_per_day` (`rpd`),
+//! `tokens_per_day` (`tpd`) and `parallel` (`max_parallel_requests`) to numbers above 0.
 
+mod cache;
+mod counts;
 mod deployment;
 mod env;
+mod fallbacks;
 mod fields;
 mod include;
 mod known;
@@ -120,6 +197,8 @@ mod params;
 mod problem;
 mod quantity;
 mod read;
+mod redis;
+mod router;
 mod scalar;
 mod settings;
 
@@ -127,12 +206,22 @@ mod settings;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+pub use self::cache::{CacheMode, CacheSettings, CachedCalls};
+pub use self::counts::ErrorCounts;
 pub use self::deployment::{DeploymentConfig, ModelInfo};
 pub use self::env::{Environment, Overlay, ProcessEnvironment, Variables};
-pub use self::own::{Admission, Headers, Limits, Settings, Timeouts};
+pub use self::fallbacks::{FallbackRule, Fallbacks, Reference};
+pub use self::own::{
+    Admission, CacheScope, Disconnect, DisconnectSettings, Headers, HealthCheckSettings, Limits,
+    OwnCacheSettings, PeekSettings, Quota, RateLimitSettings, ReloadSettings, RetrySettings,
+    Settings, Timeouts,
+};
 pub use self::params::Parameters;
 pub use self::problem::{Place, Problem, ProblemKind, Report};
+pub use self::redis::RedisSettings;
+pub use self::router::{Alias, OptionalChecks, RouterSettings, Strategy, StrategyArgs};
 pub use self::settings::{GeneralSettings, LitellmSettings};
 pub use ziggurat_core::{LossPolicy, Secret};
 
@@ -152,6 +241,8 @@ pub struct Config {
     pub litellm: LitellmSettings,
     /// `general_settings`.
     pub general: GeneralSettings,
+    /// `router_settings`.
+    pub router: RouterSettings,
     /// `ziggurat`.
     pub ziggurat: Settings,
     /// `environment_variables`.
@@ -204,18 +295,69 @@ impl Config {
             .unwrap_or_default()
     }
 
+    /// How often a failed call is tried again at most: the deployment's `num_retries`, else the
+    /// router's, else `litellm_settings.num_retries`, else twice.
+    #[must_use]
+    pub fn retries(&self, deployment: Option<&DeploymentConfig>) -> u32 {
+        deployment
+            .and_then(|deployment| deployment.num_retries)
+            .or(self.router.num_retries)
+            .or(self.litellm.num_retries)
+            .unwrap_or(2)
+    }
+
+    /// The fallbacks: of each sort the router's, else `litellm_settings`'.
+    #[must_use]
+    pub fn fallbacks(&self) -> Fallbacks {
+        self.router.fallbacks.or(&self.litellm.fallbacks)
+    }
+
+    /// How long a deployment is left alone after it failed, where nobody says for how long: its own
+    /// `cooldown_time`, else the router's, else 5 seconds. Nothing, when it is not to be left alone.
+    #[must_use]
+    pub fn cooldown(&self, deployment: &DeploymentConfig) -> Option<Duration> {
+        if self.router.disable_cooldowns {
+            return None;
+        }
+        let time = deployment.cooldown_time.or(self.router.cooldown_time);
+        Some(time.unwrap_or(Duration::from_secs(5))).filter(|time| !time.is_zero())
+    }
+
+    /// The server through which instances share limits and cool-downs:
+    /// `general_settings.coordination_redis`, else the router's, else the cache's.
+    #[must_use]
+    pub fn redis(&self) -> Option<&RedisSettings> {
+        let cache = || self.litellm.cache.as_ref()?.redis.as_ref();
+        self.general.coordination_redis.as_ref().or(self.router.redis.as_ref()).or_else(cache)
+    }
+
+    /// What becomes of a call whose caller has left: what `ziggurat.disconnect` says of the model it
+    /// asked for. `cancel_on_disconnect: false`, written out, means `drain` where nothing is said.
+    #[must_use]
+    pub fn disconnect(&self, model: &str) -> Disconnect {
+        let said = &self.ziggurat.disconnect;
+        if *said == DisconnectSettings::default()
+            && self.general.cancel_on_disconnect == Some(false)
+        {
+            return Disconnect::Drain { tokens: None, time: None };
+        }
+        said.of(model)
+    }
+
     /// The clocks of a call to a deployment.
     ///
-    /// LiteLLM's `timeout` (the deployment's, else `litellm_settings.request_timeout`) bounds the
-    /// whole of a reply that is not streamed. Of a streamed one, `stream_timeout`, else `timeout`,
-    /// bounds every wait: for the first content, and between two frames. Where none is given, and
-    /// for the rest, `ziggurat.timeouts` hold.
+    /// LiteLLM's `timeout` (the deployment's, else `litellm_settings.request_timeout`, else the
+    /// router's) bounds the whole of a reply that is not streamed. Of a streamed one,
+    /// `stream_timeout` (the deployment's, else the router's), else `timeout`, bounds every wait: for
+    /// the first content, and between two frames. Where none is given, and for the rest,
+    /// `ziggurat.timeouts` hold.
     #[must_use]
     pub fn timeouts(&self, deployment: &DeploymentConfig, streamed: bool) -> Timeouts {
         let mut timeouts = self.ziggurat.timeouts.clone();
-        let whole = deployment.timeout.or(self.litellm.request_timeout);
+        let router = &self.router;
+        let whole = deployment.timeout.or(self.litellm.request_timeout).or(router.timeout);
         if streamed {
-            if let Some(wait) = deployment.stream_timeout.or(whole) {
+            if let Some(wait) = deployment.stream_timeout.or(router.stream_timeout).or(whole) {
                 timeouts.first_content = wait;
                 timeouts.idle = wait;
             }
@@ -250,7 +392,7 @@ fn config(
     let overlay = variables.over(env);
     let mut reader = Reader::new(&overlay, reader.problems);
 
-    let deployments = deployments(&mut reader, &sections.model_lists);
+    let deployments = deployments(&mut reader, &sections.model_lists, &sections.router);
     let litellm = section(&mut reader, &sections.litellm, LitellmSettings::read);
     let general = section(&mut reader, &sections.general, GeneralSettings::read);
     let mut general = general.unwrap_or_default();
@@ -261,7 +403,7 @@ fn config(
     let ziggurat = section(&mut reader, &sections.ziggurat, |reader, at| {
         Settings::read(reader, at, usual.clone())
     });
-    section(&mut reader, &sections.router, settings::router);
+    let router = section(&mut reader, &sections.router, RouterSettings::read);
 
     let fatal = reader.problems.is_fatal();
     let report = reader.problems.into_report();
@@ -272,6 +414,7 @@ fn config(
         deployments,
         litellm: litellm.unwrap_or_default(),
         general,
+        router: router.unwrap_or_default(),
         ziggurat: ziggurat.unwrap_or(usual),
         variables,
         files: documents.files.clone(),
@@ -338,14 +481,39 @@ fn variables(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Variables> {
     Some(variables)
 }
 
-fn deployments(reader: &mut Reader<'_>, lists: &[At<'_>]) -> Vec<DeploymentConfig> {
+fn deployments(
+    reader: &mut Reader<'_>,
+    lists: &[At<'_>],
+    router: &[At<'_>],
+) -> Vec<DeploymentConfig> {
+    let usual = default_params(reader, router);
     let mut ids = Ids::default();
     let mut deployments = Vec::new();
     for list in lists {
         for at in reader.items(list, "a sequence of models").unwrap_or_default() {
-            deployments.extend(DeploymentConfig::read(reader, &at, &mut ids));
+            deployments.extend(DeploymentConfig::read(reader, &at, usual.as_ref(), &mut ids));
         }
     }
     DeploymentConfig::name_all(&mut deployments, &mut ids);
     deployments
+}
+
+/// `router_settings.default_litellm_params`: what a deployment's `litellm_params` leave out.
+fn default_params(reader: &mut Reader<'_>, router: &[At<'_>]) -> Option<Node> {
+    let mut mappings = Vec::new();
+    for section in router {
+        let Kind::Mapping(entries) = section.node.kind() else { continue };
+        for entry in entries.iter().filter(|entry| &*entry.key.text == "default_litellm_params") {
+            let path = node::join(&section.path, &entry.key.text);
+            match entry.value.kind() {
+                Kind::Mapping(_) => mappings.push(entry.value.clone()),
+                Kind::Null => {}
+                _ => {
+                    let at = At { node: &entry.value, path };
+                    let _: Option<()> = reader.mismatch(&at, "a mapping");
+                }
+            }
+        }
+    }
+    include::merge(&mappings)
 }

@@ -204,6 +204,22 @@ impl<'e> Reader<'e> {
         }
     }
 
+    /// A password, which may be any text, or a number. Its value is never told.
+    pub(super) fn password(&mut self, at: &At<'_>) -> Option<Secret> {
+        match self.scalar(at)? {
+            Scalar::Text(text, _) if text.is_empty() => None,
+            Scalar::Text(text, _) => Some(Secret::new(text)),
+            // The text of a number is what its author wrote.
+            Scalar::Integer(_) | Scalar::Float(_) => Some(Secret::new(at.node.text())),
+            other => self.expected(at, "a string", &other),
+        }
+    }
+
+    /// What `os.environ/NAME` is looked up in.
+    pub(super) fn environment(&self) -> &'e dyn Environment {
+        self.env
+    }
+
     /// Whether a variable is not set, or empty.
     pub(super) fn variable_is_empty(&self, name: &str) -> bool {
         match self.env.var(name) {

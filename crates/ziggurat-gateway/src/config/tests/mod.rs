@@ -6,6 +6,7 @@ mod models;
 mod realistic;
 mod sections;
 mod syntax;
+mod traffic;
 
 use std::collections::HashMap;
 

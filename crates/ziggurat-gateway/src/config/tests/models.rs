@@ -36,7 +36,13 @@ tpm: 1_000
 weight: 0.5
 order: 2
 tags: [a, b]
-max_parallel_requests: 4",
+max_parallel_requests: 4
+itpm: 11
+otpm: 12
+rpd: 13
+tpd: 14
+cooldown_time: 0
+region_name: eu-west-1",
     );
     assert_eq!(deployment.model_name, "m");
     assert_eq!(deployment.model, "openai/m");
@@ -47,7 +53,11 @@ max_parallel_requests: 4",
     assert_eq!(deployment.organization.as_deref(), Some("org-1"));
     assert_eq!(deployment.timeout, Some(Duration::from_millis(1500)));
     assert_eq!(deployment.stream_timeout, Some(Duration::from_secs(30)));
-    assert_eq!(deployment.max_retries, Some(2));
+    assert_eq!(deployment.num_retries, Some(2));
+    assert_eq!((deployment.itpm, deployment.otpm), (Some(11), Some(12)));
+    assert_eq!((deployment.rpd, deployment.tpd), (Some(13), Some(14)));
+    assert_eq!(deployment.cooldown_time, Some(Duration::ZERO));
+    assert_eq!(deployment.region.as_deref(), Some("eu-west-1"));
     let headers: Vec<_> =
         deployment.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     assert_eq!(headers, [("x-one", "a"), ("x-two", "c"), ("x-three", "3")]);
@@ -185,12 +195,12 @@ fn an_unknown_credential_is_not_sent() {
 
 #[test]
 fn a_parameter_that_is_not_supported_yet_is_told_once_and_not_sent() {
-    let yaml = with_params("region_name: eu\naws_secret_access_key: os.environ/NONE\nstream: true");
+    let yaml = with_params("mock_delay: eu\naws_secret_access_key: os.environ/NONE\nstream: true");
     let (config, problems) = super::read(&yaml).expect("is usable");
     assert_eq!(
         super::lines(&problems),
         text(&[
-            "config.yaml:5:7: model_list[0].litellm_params.region_name is not supported yet and is ignored",
+            "config.yaml:5:7: model_list[0].litellm_params.mock_delay is not supported yet and is ignored",
             "config.yaml:6:7: model_list[0].litellm_params.aws_secret_access_key is not supported yet and is ignored",
             "config.yaml:7:7: model_list[0].litellm_params.stream is not supported yet and is ignored",
         ])

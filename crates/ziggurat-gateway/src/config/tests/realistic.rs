@@ -1,7 +1,7 @@
 //! A configuration such as people have.
 
 use super::{env, lines, text};
-use crate::config::parse;
+use crate::config::{RedisSettings, parse};
 
 const CONFIG: &str = r#"# The gateway of the data team.
 environment_variables:
@@ -105,12 +105,7 @@ fn a_configuration_such_as_people_have_is_read() {
     assert_eq!(
         lines(&warnings),
         text(&[
-            "config.yaml:67:3: litellm_settings.num_retries is not supported yet and is ignored",
             "config.yaml:69:3: litellm_settings.success_callback is not supported yet and is ignored",
-            "config.yaml:70:3: litellm_settings.cache is not supported yet and is ignored",
-            "config.yaml:73:3: router_settings.routing_strategy is not supported yet and is ignored",
-            "config.yaml:74:3: router_settings.redis_host is not supported yet and is ignored",
-            "config.yaml:75:3: router_settings.fallbacks is not supported yet and is ignored",
             "config.yaml:79:3: general_settings.database_url is not supported yet and is ignored",
             "config.yaml:81:3: general_settings.store_model_in_db is not supported yet and is ignored",
         ])
@@ -127,6 +122,12 @@ fn a_configuration_such_as_people_have_is_read() {
     assert_eq!(claude.info.prices.get("input_cost_per_token"), Some(&3e-6));
     assert_eq!(claude.defaults.len(), 2);
     assert_eq!(config.ziggurat.limits.max_body_bytes, 32 << 20);
+    assert_eq!(config.retries(None), 2);
+    assert_eq!(config.retries(Some(eu)), 0);
+    let redis = config.redis().and_then(RedisSettings::address);
+    assert_eq!(redis.as_ref().map(|url| url.expose()), Some("redis://redis.internal:6379"));
+    assert_eq!(config.fallbacks().general.map_or(0, |rules| rules.len()), 1);
+    assert_eq!(config.litellm.cache, None);
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn nothing_secret_is_printed() {
     ]);
     let yaml = CONFIG
         .replace("thinking: {", "metadata: { key: os.environ/OPENAI_API_KEY }\n      thinking: {")
-        .replace("REDIS_HOST: redis", "REDIS_HOST: hidden-7");
+        .replace("  REDIS_HOST:", "  PRIVATE: hidden-7\n  REDIS_HOST:");
     let (config, _) = parse(yaml.as_bytes(), "config.yaml", &env).expect("is usable");
     let printed = format!("{config:?} {config:#?}");
     assert!(printed.contains("[redacted]") && !printed.contains("hidden"), "{printed}");
@@ -166,7 +167,7 @@ fn everything_that_is_missing_is_told_at_once() {
             "LITELLM_MASTER_KEY"
         ]
     );
-    assert_eq!(report.warnings.len(), 8);
+    assert_eq!(report.warnings.len(), 3);
     let shown = report.to_string();
     assert!(shown.starts_with(
         "error: config.yaml:18:16: model_list[0].litellm_params.api_key: the environment variable \

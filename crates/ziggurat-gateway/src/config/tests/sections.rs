@@ -172,11 +172,11 @@ fn what_is_not_supported_yet_is_told_once_for_each_key() {
     assert_eq!(
         warnings(
             "router_settings:
-  routing_strategy: simple-shuffle
-  num_retries: 2
+  routing_groups: []
+  weights: {}
   routing_stategy: x
 litellm_settings:
-  cache: true
+  modify_params: true
   callbacks: [otel]
   drop_param: true
   database_url: x
@@ -191,10 +191,10 @@ mcp_servers: {a: {}}
 "
         ),
         text(&[
-            "config.yaml:2:3: router_settings.routing_strategy is not supported yet and is ignored",
-            "config.yaml:3:3: router_settings.num_retries is not supported yet and is ignored",
+            "config.yaml:2:3: router_settings.routing_groups is not supported yet and is ignored",
+            "config.yaml:3:3: router_settings.weights is not supported yet and is ignored",
             "config.yaml:4:3: router_settings.routing_stategy: unknown key, did you mean `routing_strategy`?",
-            "config.yaml:6:3: litellm_settings.cache is not supported yet and is ignored",
+            "config.yaml:6:3: litellm_settings.modify_params is not supported yet and is ignored",
             "config.yaml:7:3: litellm_settings.callbacks is not supported yet and is ignored",
             "config.yaml:8:3: litellm_settings.drop_param: unknown key, did you mean `drop_params`?",
             "config.yaml:9:3: litellm_settings.database_url: unknown key here, it belongs under `general_settings`",

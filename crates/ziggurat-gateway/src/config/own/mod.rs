@@ -1,5 +1,9 @@
 //! `ziggurat`: the settings that LiteLLM has no name for.
 
+mod disconnect;
+mod rate_limits;
+mod traffic;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -7,8 +11,14 @@ use ziggurat_core::LossPolicy;
 
 use super::read::{At, Reader};
 
+pub use self::disconnect::{Disconnect, DisconnectSettings};
+pub use self::rate_limits::{Quota, RateLimitSettings};
+pub use self::traffic::{
+    CacheScope, HealthCheckSettings, OwnCacheSettings, PeekSettings, ReloadSettings, RetrySettings,
+};
+
 /// The section `ziggurat`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
     /// `limits`: bounds on what is read.
@@ -30,6 +40,20 @@ pub struct Settings {
     /// `http2_shards`: speak HTTP/2 to providers, over so many connections to each host. HTTP/1.1,
     /// when absent.
     pub http2_shards: Option<NonZeroU32>,
+    /// `rate_limits`: how much callers may ask for.
+    pub rate_limits: RateLimitSettings,
+    /// `retry`: how what failed is tried again.
+    pub retry: RetrySettings,
+    /// `peek`: how long the beginning of a stream is held back.
+    pub peek: PeekSettings,
+    /// `cache`: of the cache that `litellm_settings.cache` switches on.
+    pub cache: OwnCacheSettings,
+    /// `disconnect`: what becomes of a call whose caller has left.
+    pub disconnect: DisconnectSettings,
+    /// `health_checks`: of the checks that `general_settings.background_health_checks` switches on.
+    pub health_checks: HealthCheckSettings,
+    /// `reload`: when the configuration is read again.
+    pub reload: ReloadSettings,
 }
 
 /// `ziggurat.limits`.
@@ -99,6 +123,13 @@ impl Default for Settings {
             headers: Headers::default(),
             loss_policy: None,
             http2_shards: None,
+            rate_limits: RateLimitSettings::default(),
+            retry: RetrySettings::default(),
+            peek: PeekSettings::default(),
+            cache: OwnCacheSettings::default(),
+            disconnect: DisconnectSettings::default(),
+            health_checks: HealthCheckSettings::default(),
+            reload: ReloadSettings::default(),
         }
     }
 }
@@ -175,6 +206,19 @@ impl Settings {
                     reader.whole(at, 1..=64, "an integer from 1 to 64")
                 })
                 .and_then(NonZeroU32::new),
+            rate_limits: fields
+                .read("rate_limits", RateLimitSettings::read)
+                .unwrap_or(usual.rate_limits),
+            retry: fields.read("retry", RetrySettings::read).unwrap_or(usual.retry),
+            peek: fields.read("peek", PeekSettings::read).unwrap_or(usual.peek),
+            cache: fields.read("cache", OwnCacheSettings::read).unwrap_or(usual.cache),
+            disconnect: fields
+                .read("disconnect", DisconnectSettings::read)
+                .unwrap_or(usual.disconnect),
+            health_checks: fields
+                .read("health_checks", HealthCheckSettings::read)
+                .unwrap_or(usual.health_checks),
+            reload: fields.read("reload", ReloadSettings::read).unwrap_or(usual.reload),
         };
         fields.finish(&[], |_| None);
         Some(settings)
