@@ -1,11 +1,18 @@
 //! One connection, to a server or to a cluster.
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisFuture, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 #[cfg(feature = "cluster")]
-use redis::{cluster::ClusterClient, cluster_async::ClusterConnection};
+use {
+    redis::{
+        cluster::ClusterClient,
+        cluster_async::ClusterConnection,
+        cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
+    },
+    std::collections::HashMap,
+};
 
 use super::settings::{BadSettings, Settings};
 
@@ -15,7 +22,7 @@ const QUEUE: usize = 1024;
 /// Makes connections.
 #[derive(Clone)]
 pub(crate) enum Maker {
-    Single(Client),
+    Single(Box<Client>),
     #[cfg(feature = "cluster")]
     Cluster(Box<ClusterClient>),
 }
@@ -50,7 +57,9 @@ impl Maker {
                 .map_err(|_| BadSettings::Host);
         }
         let server = servers.into_iter().next().ok_or(BadSettings::Host)?;
-        Client::open(server).map(Self::Single).map_err(|_| BadSettings::Host)
+        Client::open(server)
+            .map(|client| Self::Single(Box::new(client)))
+            .map_err(|_| BadSettings::Host)
     }
 
     /// A new connection. Whoever waits for it bounds the time.
@@ -68,6 +77,49 @@ impl Maker {
             }
             #[cfg(feature = "cluster")]
             Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        }
+    }
+}
+
+/// A server that holds keys of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    /// The only one.
+    Only,
+    /// A primary of a cluster.
+    #[cfg(feature = "cluster")]
+    Primary { host: String, port: u16 },
+}
+
+impl Connection {
+    /// Every server that holds keys.
+    pub(crate) async fn nodes(&mut self) -> RedisResult<Vec<Node>> {
+        match self {
+            Self::Single(_) => Ok(vec![Node::Only]),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => {
+                let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+                let answers = connection.route_command(redis::cmd("PING"), all).await?;
+                let answers: HashMap<String, Value> = redis::from_redis_value(answers)?;
+                let primary = |address: String| {
+                    let (host, port) = address.rsplit_once(':')?;
+                    Some(Node::Primary { host: host.to_owned(), port: port.parse().ok()? })
+                };
+                Ok(answers.into_keys().filter_map(primary).collect())
+            }
+        }
+    }
+
+    /// Sends a command to one server, whatever keys it has.
+    pub(crate) async fn at<T: FromRedisValue>(&mut self, node: &Node, cmd: &Cmd) -> RedisResult<T> {
+        match (self, node) {
+            #[cfg(feature = "cluster")]
+            (Self::Cluster(connection), Node::Primary { host, port }) => {
+                let to = SingleNodeRoutingInfo::ByAddress { host: host.clone(), port: *port };
+                let answer = connection.route_command(cmd.clone(), RoutingInfo::SingleNode(to));
+                Ok(redis::from_redis_value(answer.await?)?)
+            }
+            (connection, _) => cmd.query_async(connection).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use ziggurat_core::{Ambient, Instant, Str, System};
 
 use super::{
-    connection::{Connection, Maker},
+    connection::{Connection, Maker, Node},
     error::{Error, ErrorKind},
     keeper::{Link, Shared},
     settings::{BadSettings, Settings},
@@ -80,17 +80,24 @@ impl Redis {
 
     /// Sends one command.
     pub(crate) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        self.run_within(command, self.0.shared.settings.timeout).await
+        let ask = |mut connection| async move { command.query_async(&mut connection).await };
+        self.ask(self.0.shared.settings.timeout, ask).await
     }
 
-    /// Sends one command that may take longer than others.
-    pub(crate) async fn run_within<T: FromRedisValue>(
+    /// Every server that holds keys: one, unless it is a cluster.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        let ask = |mut connection: Connection| async move { connection.nodes().await };
+        self.ask(self.0.shared.settings.timeout, ask).await
+    }
+
+    /// Sends one command to one of them.
+    pub(crate) async fn run_at<T: FromRedisValue>(
         &self,
+        node: &Node,
         command: &Cmd,
-        timeout: Duration,
     ) -> Result<T, Error> {
-        let ask = |mut connection| async move { command.query_async(&mut connection).await };
-        self.ask(timeout, ask).await
+        let ask = |mut connection: Connection| async move { connection.at(node, command).await };
+        self.ask(self.0.shared.settings.timeout, ask).await
     }
 
     /// Sends several commands at once; the answers come together. In a cluster all keys must be in one slot.

@@ -32,6 +32,7 @@
 //!
 //! Neither the settings nor an error nor a log line shows a password or a user's name: host and port are all they show.
 
+mod cache;
 mod connection;
 mod error;
 mod handle;
@@ -40,6 +41,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use cache::CacheStore;
 pub use error::{Error, ErrorKind};
 pub use handle::Redis;
 pub use settings::{BadSettings, Settings};

@@ -30,6 +30,7 @@ pub struct PrivateRedis {
     running: Option<Running>,
     port: u16,
     password: Option<String>,
+    cluster: bool,
     directory: TempDir,
 }
 
@@ -49,7 +50,7 @@ impl PrivateRedis {
     #[must_use]
     #[track_caller]
     pub fn start() -> Self {
-        Self::with(None)
+        Self::with(None, false)
     }
 
     /// Starts a server that asks for this password.
@@ -60,13 +61,34 @@ impl PrivateRedis {
     #[must_use]
     #[track_caller]
     pub fn with_password(password: &str) -> Self {
-        Self::with(Some(password.to_owned()))
+        Self::with(Some(password.to_owned()), false)
+    }
+
+    /// Starts a server that is a Redis Cluster by itself: all slots are its own, and a command whose keys are in several slots
+    /// is refused.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    #[track_caller]
+    pub fn cluster() -> Self {
+        let redis = Self::with(None, true);
+        redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        for _ in 0..steps() {
+            let info = redis.command(&["CLUSTER", "INFO"]);
+            if info.as_str().is_some_and(|info| info.contains("cluster_state:ok")) {
+                return redis;
+            }
+            pause();
+        }
+        panic!("the cluster did not form: {}", redis.log());
     }
 
     #[track_caller]
-    fn with(password: Option<String>) -> Self {
+    fn with(password: Option<String>, cluster: bool) -> Self {
         let directory = TempDir::with_prefix("ziggurat-redis-").expect("a temporary directory");
-        let mut redis = Self { running: None, port: 0, password, directory };
+        let mut redis = Self { running: None, port: 0, password, cluster, directory };
         for _ in 0..TRIES {
             redis.port = fastrand::u16(PORTS);
             if TcpListener::bind((Ipv4Addr::LOCALHOST, redis.port)).is_ok() && redis.launch() {
@@ -159,8 +181,7 @@ impl PrivateRedis {
     /// Whether the server came up and it is ours that answers. False when its port is taken.
     #[track_caller]
     fn launch(&mut self) -> bool {
-        let mut running =
-            Running::spawn(self.port, self.password.as_deref(), self.directory.path());
+        let mut running = Running::spawn(self);
         for _ in 0..steps() {
             // Asked before it is looked whether it ended: an answer after that is no stranger's.
             let answers = self.process_id() == Some(running.server.id());
@@ -201,14 +222,16 @@ impl PrivateRedis {
 
 impl Running {
     #[track_caller]
-    fn spawn(port: u16, password: Option<&str>, directory: &std::path::Path) -> Self {
+    fn spawn(redis: &PrivateRedis) -> Self {
+        let (directory, port) = (redis.directory.path(), redis.port.to_string());
         let log = File::create(directory.join("log")).expect("a file in a directory of our own");
         let mut command = Command::new("redis-server");
         command
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--daemonize", "no"])
+            .args(["--bind", "127.0.0.1", "--port", &port, "--daemonize", "no"])
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(directory)
-            .args(password.iter().flat_map(|password| ["--requirepass", password]))
+            .args(redis.password.iter().flat_map(|password| ["--requirepass", password]))
+            .args(redis.cluster.then_some(["--cluster-enabled", "yes"]).iter().flatten())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);

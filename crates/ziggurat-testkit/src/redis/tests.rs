@@ -87,6 +87,17 @@ async fn paused_time_does_not_hurry_it() {
 }
 
 #[test]
+fn a_cluster_refuses_what_needs_several_slots_and_is_one_again_after_a_restart() {
+    let mut redis = PrivateRedis::cluster();
+    assert_eq!(redis.command(&["MGET", "{a}1", "{a}2"]), json!([null, null]));
+    let refused = std::panic::catch_unwind(|| redis.command(&["MGET", "a", "b"]));
+    assert!(refused.is_err());
+    redis.restart();
+    let info = || redis.command(&["CLUSTER", "INFO"]).as_str().unwrap().to_owned();
+    assert!(info().contains("cluster_slots_assigned:16384"), "{}", info());
+}
+
+#[test]
 fn a_server_whose_owner_was_killed_ends_too() {
     let mut redis = PrivateRedis::start();
     redis.owner_dies();

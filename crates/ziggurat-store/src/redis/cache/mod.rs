@@ -1,0 +1,7 @@
+//! A cache that gateways share.
+
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use store::CacheStore;
