@@ -22,6 +22,7 @@
 //!
 //! | feature | layer | what it does |
 //! | --- | --- | --- |
+//! | `access` | [`AccessLayer`] | asks whether a caller may use a model, and these parameters |
 //! | `peek` | [`PeekLayer`] | holds the head back until content has come, so that `Ok` is the commit point |
 //! | `retry` | [`RetryLayer`] | tries a call that failed again, within a budget |
 //! | `timeout` | [`TimeoutLayer`] | one clock each for the first content, for silence and for the whole attempt |
@@ -49,6 +50,8 @@ pub mod stack;
 #[cfg(feature = "timeout")]
 pub mod timeout;
 
+#[cfg(feature = "access")]
+pub use access::{Access, AccessLayer};
 #[cfg(feature = "peek")]
 pub use peek::{Peek, PeekLayer};
 #[cfg(feature = "retry")]

@@ -21,6 +21,10 @@ pub use ziggurat_http::{AdmissionLayer, Deployment, FrontDoorLayer, TranslateLay
 #[doc(no_inline)]
 pub use ziggurat_http::Transport;
 
+#[cfg(feature = "access")]
+#[doc(no_inline)]
+pub use ziggurat_layers::AccessLayer;
+
 #[cfg(feature = "peek")]
 #[doc(no_inline)]
 pub use ziggurat_layers::PeekLayer;
