@@ -68,6 +68,11 @@ pub trait Codec: Send + Sync + 'static {
     /// Headers of a caller's request that go on to a provider of the same dialect.
     fn request_headers(&self) -> &'static [HeaderName];
 
+    /// Those of them that change what a model answers (`anthropic-beta`): calls that differ in them are not equal.
+    fn steering_headers(&self) -> &'static [HeaderName] {
+        self.request_headers()
+    }
+
     /// Headers of a provider's answer that go on to the caller: its request id and rate limits.
     fn reply_headers(&self) -> &'static [HeaderName];
 

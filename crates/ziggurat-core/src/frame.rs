@@ -36,6 +36,7 @@ struct More {
     error: Option<Error>,
     events: Option<Vec<Event>>,
     changed: bool,
+    withheld: Option<Bytes>,
 }
 
 impl Frame {
@@ -151,6 +152,18 @@ impl Frame {
         let more = self.more();
         more.changed = true;
         edit(more.events.get_or_insert_default());
+    }
+
+    /// Whole events that follow the bytes and are kept from the caller: usage that only the gateway asked for. They belong to the
+    /// answer, so that whoever keeps it, or reads it in another dialect, reads them too.
+    #[must_use]
+    pub fn withheld(&self) -> Option<&Bytes> {
+        self.more.as_ref().and_then(|more| more.withheld.as_ref())
+    }
+
+    /// Takes note of events that are kept from the caller.
+    pub fn set_withheld(&mut self, events: Bytes) {
+        self.more().withheld = Some(events);
     }
 
     /// Whether the events differ from the bytes.

@@ -27,7 +27,7 @@ pub struct Reply {
 }
 
 /// Who answered, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ReplyHead {
     /// The status.
@@ -338,6 +338,9 @@ impl Frames for Decoding {
             if frame.events().is_none() {
                 let mut events: Vec<Event> = Vec::new();
                 self.decoder.decode(frame.bytes(), &mut events)?;
+                if let Some(withheld) = frame.withheld() {
+                    self.decoder.decode(withheld, &mut events)?;
+                }
                 // Some servers never send their terminator: the decoder is told, so that it closes what is open.
                 if frame.facts().has(Facts::TERMINATOR) {
                     self.decoder.finish(&mut events);

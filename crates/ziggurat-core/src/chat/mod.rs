@@ -1,5 +1,6 @@
 //! The superset conversation: everything that any dialect can say, once.
 
+mod canonical;
 mod message;
 mod reply;
 mod tool;

@@ -80,14 +80,19 @@ struct State {
     call: Record,
     attempts: SmallVec<[Record; 1]>,
     losses: Vec<Loss>,
+    adopted: Option<Box<Outcome>>,
 }
 
 impl Settlement {
     /// Opens the books of a call.
     pub fn open() -> Guard {
         let opened = Instant::now();
-        let state =
-            State { call: Record::open(opened), attempts: SmallVec::new(), losses: Vec::new() };
+        let state = State {
+            call: Record::open(opened),
+            attempts: SmallVec::new(),
+            losses: Vec::new(),
+            adopted: None,
+        };
         let settlement = Arc::new(Self { opened, state: Mutex::new(state) });
         Guard(Scope { settlement, attempt: None })
     }
@@ -171,6 +176,13 @@ impl State {
             }
         }
         outcome.losses = std::mem::take(&mut self.losses);
+        if let Some(other) = self.adopted.take() {
+            outcome.usage = other.usage;
+            outcome.cost = other.cost;
+            outcome.deployment = other.deployment;
+            outcome.attempts = other.attempts;
+            outcome.losses.extend(other.losses);
+        }
         outcome
     }
 }
@@ -334,6 +346,18 @@ impl Scope {
                 state.losses.extend_from_slice(losses);
             }
         }
+    }
+
+    /// Says that the work for this call was done under books of its own, which ended like this: a flight that several calls share.
+    /// Its usage, cost, deployment and attempts are this call's, in place of what was reported here; how this call ends is still
+    /// its own affair. After the end nothing changes any more.
+    pub fn adopt(&self, other: Outcome) {
+        let other = Box::new(other);
+        let mut state = self.settlement.lock();
+        // What it replaces is dropped after the lock: an error's source is somebody else's code.
+        let old = if state.call.is_closed() { Some(other) } else { state.adopted.replace(other) };
+        drop(state);
+        drop(old);
     }
 
     fn report(&self, report: impl FnOnce(&mut Record)) {

@@ -81,6 +81,40 @@ fn attempts_end_before_their_call_and_add_up() {
 }
 
 #[test]
+fn what_was_done_under_other_books_is_counted_once_and_in_full() {
+    let log = Arc::new(Log::default());
+    let flight = Settlement::open();
+    flight.scope().register(log.clone(), Ticket(1, 0)).unwrap();
+    let lost = flight.scope().attempt().unwrap();
+    lost.scope().report_usage(&Usage::new(3, 1));
+    lost.scope().report_cost(Cost::default());
+    drop(lost);
+    let won = flight.scope().attempt().unwrap();
+    won.scope().set_deployment("b".into());
+    won.scope().report_usage(&Usage::new(3, 2));
+    won.close(End::Success);
+    flight.close(End::Success);
+    let flown = log.entries()[0].1.clone();
+
+    let call = Settlement::open();
+    let scope = call.scope();
+    scope.register(log.clone(), Ticket(2, 0)).unwrap();
+    // The caller read the answer, too.
+    let reading = scope.attempt().unwrap();
+    reading.scope().report_usage(&Usage::new(3, 2));
+    scope.adopt(flown.clone());
+    drop(reading);
+    drop(call);
+    let outcome = log.entries()[1].1.clone();
+    assert!(matches!(outcome.end, End::Cancelled), "the end is its own");
+    assert_eq!(outcome.usage, Some(Usage::new(6, 3)));
+    assert_eq!(outcome.deployment.as_deref(), Some("b"));
+    assert_eq!(outcome.attempts.len(), 2);
+    scope.adopt(flown);
+    assert_eq!(log.entries().len(), 2);
+}
+
+#[test]
 fn a_panic_in_one_registrant_does_not_keep_the_others_from_being_told() {
     let log = Arc::new(Log::default());
     let guard = Settlement::open();

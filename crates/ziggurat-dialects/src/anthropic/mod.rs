@@ -47,6 +47,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 static REQUEST_HEADERS: [HeaderName; 2] = [VERSION, HeaderName::from_static("anthropic-beta")];
 
+static STEERING_HEADERS: [HeaderName; 1] = [HeaderName::from_static("anthropic-beta")];
+
 static REPLY_HEADERS: [HeaderName; 17] = [
     REQUEST_ID,
     HeaderName::from_static("anthropic-organization-id"),
@@ -86,6 +88,10 @@ impl Codec for Anthropic {
 
     fn request_headers(&self) -> &'static [HeaderName] {
         &REQUEST_HEADERS
+    }
+
+    fn steering_headers(&self) -> &'static [HeaderName] {
+        &STEERING_HEADERS
     }
 
     fn reply_headers(&self) -> &'static [HeaderName] {

@@ -48,6 +48,8 @@ static REQUEST_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("x-client-request-id"),
 ];
 
+static STEERING_HEADERS: [HeaderName; 1] = [HeaderName::from_static("openai-beta")];
+
 static REPLY_HEADERS: [HeaderName; 12] = [
     REQUEST_ID,
     HeaderName::from_static("openai-processing-ms"),
@@ -82,6 +84,10 @@ impl Codec for OpenAi {
 
     fn request_headers(&self) -> &'static [HeaderName] {
         &REQUEST_HEADERS
+    }
+
+    fn steering_headers(&self) -> &'static [HeaderName] {
+        &STEERING_HEADERS
     }
 
     fn reply_headers(&self) -> &'static [HeaderName] {

@@ -22,6 +22,8 @@ pub(super) struct WireFrames<B> {
     body: Option<Pin<Box<B>>>,
     cutter: Box<dyn Cutter>,
     decoder: Option<Box<dyn StreamDecoder>>,
+    /// Whether the decoder undoes something, so that the events differ from the bytes.
+    restores: bool,
     deployment: Option<Str>,
     state: State,
 }
@@ -51,14 +53,23 @@ where
         decoder: Option<Box<dyn StreamDecoder>>,
         deployment: Option<Str>,
     ) -> Self {
-        Self { body: Some(Box::pin(body)), cutter, decoder, deployment, state: State::Open }
+        let state = State::Open;
+        Self { body: Some(Box::pin(body)), cutter, decoder, restores: false, deployment, state }
+    }
+
+    /// Says whether the decoder undoes something.
+    pub(super) fn restoring(mut self, restores: bool) -> Self {
+        self.restores = restores;
+        self
     }
 
     /// A frame was cut: decodes it, if that is wanted, and takes note of how far the stream is.
     fn deliver(&mut self, cx: &mut Context<'_>, mut frame: Frame) -> Result<Frame, Error> {
         if let Some(decoder) = &mut self.decoder {
             let mut events = Vec::new();
-            if let Err(error) = decoder.decode(frame.bytes(), &mut events) {
+            let withheld = frame.withheld().cloned().unwrap_or_default();
+            let decoded = decoder.decode(frame.bytes(), &mut events);
+            if let Err(error) = decoded.and_then(|()| decoder.decode(&withheld, &mut events)) {
                 if events.is_empty() {
                     return Err(error);
                 }
@@ -70,7 +81,11 @@ where
             if frame.facts().has(Facts::TERMINATOR) {
                 decoder.finish(&mut events);
             }
-            frame.set_events(events);
+            if self.restores {
+                frame.edit(|changed| *changed = events);
+            } else {
+                frame.set_events(events);
+            }
         }
         if frame.facts().has(Facts::TERMINATOR) {
             self.state = State::Tail { read: 0, clock: None };

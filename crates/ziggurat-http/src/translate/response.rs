@@ -156,7 +156,9 @@ impl Exchange {
         let dialect = self.plan.dialect;
         let decoder = self.plan.decode.as_ref().map(|restore| dialect.decoder(restore));
         let id = self.deployment.as_ref().map(|deployment| deployment.id.clone());
-        let frames = WireFrames::new(body, dialect.cutter(&options), decoder, id);
+        let restores = self.plan.decode.as_ref().is_some_and(|restore| !restore.is_empty());
+        let frames =
+            WireFrames::new(body, dialect.cutter(&options), decoder, id).restoring(restores);
         ReplyBody::Frames(Box::new(frames))
     }
 

@@ -141,7 +141,11 @@ impl<R: SideReader> SseCutter<R> {
         let bytes = self.carry.split().freeze();
         let mut frame = Frame::new(Bytes::new(), Facts::NONE);
         match self.read(&bytes, &bytes, &mut frame) {
-            Verdict::Withhold => (!frame.facts().is_empty()).then_some(frame),
+            Verdict::Withhold if frame.facts().is_empty() => None,
+            Verdict::Withhold => {
+                frame.set_withheld(bytes);
+                Some(frame)
+            }
             _ => Some(frame.with_bytes(bytes)),
         }
     }
@@ -151,6 +155,7 @@ impl<R: SideReader> SseCutter<R> {
         let input = std::mem::take(&mut self.input);
         let mut frame = Frame::new(Bytes::new(), Facts::NONE);
         let mut done = 0;
+        let mut withheld = None;
         loop {
             let rest = &input[done..];
             let end = self.scan.event(rest);
@@ -164,11 +169,15 @@ impl<R: SideReader> SseCutter<R> {
             };
             if self.read(&input, &rest[..length], &mut frame) == Verdict::Withhold {
                 self.input = input.slice(done + length..);
+                withheld = Some(input.slice(done..done + length));
                 break;
             }
             done += length;
         }
-        let frame = frame.with_bytes(input.slice(..done));
+        let mut frame = frame.with_bytes(input.slice(..done));
+        if let Some(withheld) = withheld.filter(|_| !frame.facts().is_empty()) {
+            frame.set_withheld(withheld);
+        }
         (done > 0 || !frame.facts().is_empty()).then_some(frame)
     }
 }
@@ -219,7 +228,7 @@ impl<R: SideReader> Cutter for SseCutter<R> {
             let bytes = self.carry.split().freeze();
             match self.read(&bytes, &bytes, &mut frame) {
                 Verdict::Pass => frame = frame.with_bytes(bytes),
-                Verdict::Withhold => {}
+                Verdict::Withhold => frame.set_withheld(bytes),
                 Verdict::Malformed => {
                     let message = "the stream ended in the middle of an event";
                     return Err(broken(message));

@@ -832,6 +832,28 @@ fn facts_of_decoder(stream: &[u8]) -> (Sum, bool) {
     (sum, complete)
 }
 
+/// A cache keeps the answer, and gives it to callers who did ask for usage, too.
+#[test]
+fn usage_that_is_withheld_comes_beside_the_bytes_however_they_are_chopped() {
+    let text = chunk(r#""content":"Hi""#);
+    let usage = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2}}\n\n";
+    let stream = format!("{text}{}{usage}data: [DONE]\n\n", chunk_of(0, "", "\"stop\""));
+    for size in 1..=stream.len() {
+        let mut cutter = OPENAI.cutter(&CutOptions::default().withhold_usage(true));
+        let (mut shown, mut all) = (Vec::new(), Vec::new());
+        for piece in stream.as_bytes().chunks(size) {
+            cutter.push(Bytes::copy_from_slice(piece));
+            while let Some(frame) = cutter.next_frame().unwrap() {
+                shown.extend_from_slice(frame.bytes());
+                all.extend_from_slice(frame.bytes());
+                all.extend_from_slice(frame.withheld().unwrap_or(&Bytes::new()));
+            }
+        }
+        assert_eq!(String::from_utf8(shown).unwrap(), stream.replace(usage, ""), "{size}");
+        assert_eq!(String::from_utf8(all).unwrap(), stream, "{size}");
+    }
+}
+
 #[test]
 fn content_that_looks_like_members_fools_nobody() {
     for content in [

@@ -1,5 +1,7 @@
 //! JSON that is carried, not understood.
 
+pub(crate) mod canonical;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
