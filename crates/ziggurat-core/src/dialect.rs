@@ -112,6 +112,13 @@ pub trait Codec: Send + Sync + 'static {
     /// When a member that must be looked at cannot be read.
     fn prepare(&self, payload: &mut Payload, stream: bool) -> Result<Prepared, Error>;
 
+    /// The most output tokens that a request asks for, all its answers together, read without decoding it; `None` when it sets
+    /// no bound, or the dialect does not know.
+    fn output_bound(&self, payload: &Payload) -> Option<u64> {
+        let _ = payload;
+        None
+    }
+
     /// Reads what matters to a gateway from a whole answer without decoding it.
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance;
 

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 /// assert_eq!(limits.get(LimitKind::Requests).unwrap().remaining, 9);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RateLimits(SmallVec<[(LimitKind, LimitState); 2]>);
+pub struct RateLimits(SmallVec<[(LimitKind, LimitState); 3]>);
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -25,6 +25,7 @@
 //! | `access` | [`AccessLayer`] | asks whether a caller may use a model, and these parameters |
 //! | `peek` | [`PeekLayer`] | holds the head back until content has come, so that `Ok` is the commit point |
 //! | `retry` | [`RetryLayer`] | tries a call that failed again, within a budget |
+//! | `rate-limit` | [`RateLimitLayer`] | requests, tokens and parallel calls, by key, user, team, model or whatever else |
 //! | `timeout` | [`TimeoutLayer`] | one clock each for the first content, for silence and for the whole attempt |
 //!
 //! The layers decide on facts of [frames](ziggurat_core::Frame) and never look into a wire format. None of them reserves
@@ -54,6 +55,8 @@ pub mod timeout;
 pub use access::{Access, AccessLayer};
 #[cfg(feature = "peek")]
 pub use peek::{Peek, PeekLayer};
+#[cfg(feature = "rate-limit")]
+pub use rate_limit::{RateLimit, RateLimitLayer};
 #[cfg(feature = "retry")]
 pub use retry::{Retry, RetryLayer};
 #[cfg(feature = "timeout")]

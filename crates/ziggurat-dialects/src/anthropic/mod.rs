@@ -141,6 +141,10 @@ impl Codec for Anthropic {
         request::prepare(payload)
     }
 
+    fn output_bound(&self, payload: &Payload) -> Option<u64> {
+        payload.member("max_tokens")?.parse().ok()
+    }
+
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
         reply::glance(operation, body)
     }
@@ -232,6 +236,13 @@ mod tests {
         let key = Secret::new("sk\nsecret");
         let error = ANTHROPIC.authorize(&mut HeaderMap::new(), Some(&key)).unwrap_err();
         assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn the_bound_of_the_output_is_read_without_decoding() {
+        let body = Bytes::from_static(br#"{"messages":"is not looked at","max_tokens":100}"#);
+        let payload = Payload::wire(ANTHROPIC, Operation::Chat, body).unwrap();
+        assert_eq!(ANTHROPIC.output_bound(&payload), Some(100));
     }
 
     #[test]

@@ -127,6 +127,12 @@ impl Codec for OpenAi {
         prepare::prepare(payload, stream)
     }
 
+    fn output_bound(&self, payload: &Payload) -> Option<u64> {
+        let number = |name| payload.member(name)?.parse::<u64>().ok();
+        let each = number("max_completion_tokens").or_else(|| number("max_tokens"))?;
+        Some(each.saturating_mul(number("n").unwrap_or(1)))
+    }
+
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
         reply::glance(operation, body)
     }
@@ -205,6 +211,18 @@ mod tests {
         assert_eq!(OPENAI.path(Operation::Models, "", false), "/models");
         assert_eq!(OPENAI.path(Operation::Models, "a/b:1", false), "/models/a/b:1");
         assert_eq!(OPENAI.path(Operation::Models, "a b?ä", false), "/models/a%20b%3F%C3%A4");
+    }
+
+    #[test]
+    fn the_bound_of_the_output_is_read_without_decoding() {
+        let bound = |body: &'static str| {
+            let body = Bytes::from_static(body.as_bytes());
+            OPENAI.output_bound(&Payload::wire(OPENAI, Operation::Chat, body).unwrap())
+        };
+        assert_eq!(bound(r#"{"max_tokens":100}"#), Some(100));
+        assert_eq!(bound(r#"{"max_tokens":100,"max_completion_tokens":50,"n":3}"#), Some(150));
+        assert_eq!(bound(r#"{"max_tokens":null,"n":3}"#), None);
+        assert_eq!(bound(r#"{"messages":"is not looked at"}"#), None);
     }
 
     #[test]
