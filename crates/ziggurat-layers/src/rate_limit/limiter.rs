@@ -110,6 +110,15 @@ impl Limiter {
         self.hold(Hold { shares, tokens, sent: true, shared: Some((shared, lease)) })
     }
 
+    /// Lets the shared limits know of the call's end, too.
+    pub(super) fn share(&self, ticket: Ticket, shared: Arc<dyn SharedLimits>, lease: Arc<Lease>) {
+        if let Some((holds, at)) = self.place(ticket)
+            && let Some(hold) = lock(holds).get_mut(at)
+        {
+            hold.shared = Some((shared, lease));
+        }
+    }
+
     /// Says that a call was given up before anything of it was sent.
     pub(super) fn unsent(&self, ticket: Ticket) {
         if let Some((holds, at)) = self.place(ticket)

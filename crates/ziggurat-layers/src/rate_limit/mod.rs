@@ -60,7 +60,7 @@
 //! With [`RateLimitLayer::shared`] the counts live in a store that several gateways share: one round trip decides a call in all its
 //! dimensions, and takes all or nothing. Each gateway keeps its own books, too, of the calls that it let pass: while the store
 //! does not answer they decide, or nothing passes ([`RateLimitLayer::outage`]). The bound is then N gateways × the share that each
-//! keeps. A call that passed during an outage is not counted in the store afterwards.
+//! keeps. A call that passed during an outage and is still in flight afterwards counts in the store from then on.
 //!
 //! # Options
 //!

@@ -131,7 +131,11 @@ impl Settings {
                             share.limits = share.limits.percent(percent);
                         }
                     }
-                    self.limiter.take(shares, lease.tokens())?
+                    let store = self.store()?;
+                    let taken = self.limiter.take(shares, lease.tokens())?;
+                    store.adopt(Arc::clone(&lease));
+                    self.limiter.share(taken.0, store, lease);
+                    taken
                 }
             },
         };

@@ -23,7 +23,10 @@ pub trait SharedLimits: Send + Sync + 'static {
     /// A future that is dropped, or that fails, leaves nothing taken for good.
     fn acquire(&self, lease: Arc<Lease>) -> Acquire;
 
-    /// Ends a lease that was granted: its place is free, and this is what was used of its tokens. Does not wait.
+    /// Takes note of a call that passed while the store did not answer: it is in flight, and counts when the store is back.
+    fn adopt(&self, lease: Arc<Lease>);
+
+    /// Ends a lease that was granted or adopted: its place is free, and this is what was used of its tokens. Does not wait.
     fn settle(&self, lease: Arc<Lease>, used: Tokens);
 }
 

@@ -67,6 +67,19 @@ impl Redis {
         matches!(&*self.0.shared.link.borrow(), Link::Up(..))
     }
 
+    /// Waits for another connection than this one: its number.
+    pub(crate) async fn another(&self, known: Option<u64>) -> u64 {
+        let mut link = self.0.shared.link.subscribe();
+        let other = |link: &Link| matches!(link, Link::Up(_, number) if Some(*number) != known);
+        if let Ok(link) = link.wait_for(other).await
+            && let Link::Up(_, number) = &*link
+        {
+            return *number;
+        }
+        // The sender is ours, so that this is never reached.
+        std::future::pending().await
+    }
+
     /// What every key begins with.
     #[must_use]
     pub fn prefix(&self) -> &Str {

@@ -37,6 +37,7 @@ mod connection;
 mod error;
 mod handle;
 mod keeper;
+pub mod limits;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -44,4 +45,5 @@ mod tests;
 pub use cache::CacheStore;
 pub use error::{Error, ErrorKind};
 pub use handle::Redis;
+pub use limits::LimitStore;
 pub use settings::{BadSettings, Settings};

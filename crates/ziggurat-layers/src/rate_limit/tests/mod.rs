@@ -2,6 +2,7 @@ mod counting;
 mod estimating;
 mod random;
 mod service;
+mod shared;
 
 use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex};
