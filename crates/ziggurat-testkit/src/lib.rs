@@ -1,4 +1,4 @@
-//! Tools to test gateways with: fake LLM providers that can misbehave, and golden files.
+//! Tools to test gateways with: fake LLM providers that can misbehave, simulations of whole stacks, and golden files.
 //!
 //! [`FakeProvider`] listens on a loopback port and is one of two things. Left alone it is a model
 //! of a *vendor*: it refuses what the vendor refuses, in the vendor's words and shapes, and
@@ -23,6 +23,9 @@
 //!
 //! [`PrivateRedis`](redis::PrivateRedis) is a real Redis that a test can kill, pause and start again.
 //!
+//! With the feature `sim`, `sim` runs a stack of yours in process under thousands of seeds, each with callers, providers and
+//! faults of its own, and checks that every caller was told the truth once and that nothing was left behind.
+//!
 //! [`golden::check`] compares what a test made with a file in the tree.
 //!
 //! Not covered: TLS, HTTP/2, and every endpoint but chat, token counting and the list of models;
@@ -44,6 +47,8 @@ pub mod golden;
 pub mod openai;
 #[cfg(unix)]
 pub mod redis;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod steer;
 
 pub use crate::{
