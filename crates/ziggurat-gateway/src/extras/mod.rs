@@ -6,11 +6,30 @@
 //! | member | what becomes of it |
 //! | --- | --- |
 //! | `drop_params` | honoured: `true` allows every loss, `false` refuses every loss |
-//! | `timeout`, `stream_timeout` | honoured, in seconds; so are the headers `x-litellm-timeout` and `x-litellm-stream-timeout`, over which the members win |
-//! | `num_retries`, `fallbacks`, `cache`, `tags`, `mock_response`, `no-log`, `litellm_…` and their like | cut out and reported as lost, since there is nothing yet that could honour them |
+//! | `timeout`, `stream_timeout` | honoured, in seconds |
+//! | `num_retries`, else `max_retries` | honoured: how often a failed call is tried again |
+//! | `fallbacks` | honoured: a list of models to ask instead, each a name, or an object with a `model` and parameters to set for it |
+//! | `disable_fallbacks` | honoured: `true` lets no other model be asked |
+//! | `cache` | honoured: an object of `no-cache`, `no-store`, `ttl`, `s-maxage`, `namespace`, `use-cache` |
+//! | `caching` | honoured: as `cache: {use-cache}` |
+//! | `tags` | honoured: by which deployments may be chosen |
+//! | `litellm_session_id` | honoured: what keeps the calls of a conversation together |
+//! | `mock_response` | honoured: answered with this text, and nobody is asked |
+//! | `guardrails`, `no-log`, `context_window_fallback_dict`, `litellm_…` and their like | cut out and reported as lost, since there is nothing yet that could honour them |
 //! | `api_key`, `api_base`, `base_url`, `user_config` and their like | refused: where calls go, and with whose key, is not a caller's business |
 //!
-//! What a dialect has a meaning of its own for stays: `metadata`, and Anthropic's `fallbacks`.
+//! What a dialect has a meaning of its own for stays: Anthropic's `fallbacks`, and `metadata`, out of which `tags` and
+//! `session_id` are read.
+//!
+//! | header | what becomes of it |
+//! | --- | --- |
+//! | `x-litellm-timeout`, `x-litellm-stream-timeout`, `x-litellm-num-retries` | honoured; the members of the same name win |
+//! | `x-litellm-tags` | honoured, with commas between; added to the members |
+//! | `x-litellm-session-id` | honoured; wins over `metadata.session_id` |
+//! | `cache-control` | honoured: `no-cache`, `no-store`, `max-age`; what `cache` says wins |
+//!
+//! A value of the wrong type is a 400 that names it. What the layers make of all this is in
+//! [`Controls`](ziggurat_core::Controls).
 //!
 //! `timeout` bounds the whole of a call that is not streamed; of a streamed one `stream_timeout`,
 //! else `timeout`, bounds the wait for the first content and every silence after it, as it does in
@@ -19,26 +38,23 @@
 //! It stands above the layers that choose where a call goes. Nothing of this is done to a call that
 //! was built in code, which has no members.
 
+mod said;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 use ziggurat_core::{
-    Call, CallService, Dialect, Error, Loss, LossAction, LossPolicy, Payload, Reply, Str,
+    Call, CallService, Controls, Dialect, Error, Loss, LossAction, LossPolicy, Payload, Reply, Str,
 };
 use ziggurat_dialects::ANTHROPIC;
 use ziggurat_layers::{Timeout, TimeoutLayer, timeout};
 
-const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-litellm-timeout");
-const STREAM_TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
-
-/// The longest time a caller may ask for: anything beyond is meant as "for ever".
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+use crate::mock::{self, Mock};
 
 /// Makes an [`Extras`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,10 +96,17 @@ impl<S: CallService> Service<Call> for Extras<S> {
     fn call(&mut self, mut call: Call) -> Self::Future {
         let read = match Read::take(&mut call) {
             Ok(read) => read,
-            Err(error) => return ExtrasFuture { state: State::Refused { error: Some(error) } },
+            Err(error) => return ExtrasFuture::here(Err(error)),
         };
         if let Some(scope) = call.scope() {
             scope.report_losses(&read.losses);
+        }
+        if let Some(text) = read.mock {
+            let reply = Mock::saying(mock::PROVIDER, text).answer(&call).map(|mut reply| {
+                reply.head_mut().losses = read.losses;
+                reply
+            });
+            return ExtrasFuture::here(reply);
         }
         let mut clocks = TimeoutLayer::new();
         match (call.is_streamed(), read.timeout, read.stream_timeout) {
@@ -112,30 +135,56 @@ impl<S: CallService> Service<Call> for Extras<S> {
 struct Read {
     timeout: Option<Duration>,
     stream_timeout: Option<Duration>,
+    mock: Option<Str>,
     losses: Vec<Loss>,
 }
 
 impl Read {
     fn take(call: &mut Call) -> Result<Self, Error> {
         let mut read = Self::default();
-        let headers = &call.head().headers;
-        read.timeout = header(headers, &TIMEOUT_HEADER)?;
-        read.stream_timeout = header(headers, &STREAM_TIMEOUT_HEADER)?;
-        let mut policy = None;
+        // Most callers say nothing to the layers: for them nothing is allocated.
+        let mut controls = Controls::default();
+        read.headers(call, &mut controls)?;
+        let (mut policy, mut retries) = (None, None);
         for (name, extra) in found(call.payload()) {
             let payload = call.payload_mut();
             let value = payload.member(&name).unwrap_or_default();
-            payload.remove(name.clone());
+            if extra != Extra::Metadata {
+                payload.remove(name.clone());
+            }
             // Null is as good as absent.
             if value == "null" {
                 continue;
             }
             match extra {
-                Extra::DropParams => policy = Some(loss_policy(&value)?),
-                Extra::Timeout => read.timeout = Some(seconds(&name, value.parse().ok())?),
-                Extra::StreamTimeout => {
-                    read.stream_timeout = Some(seconds(&name, value.parse().ok())?);
+                Extra::DropParams => {
+                    let drop = said::boolean(&name, &value)?;
+                    policy = Some(if drop { LossPolicy::Allow } else { LossPolicy::Refuse });
                 }
+                Extra::Timeout => read.timeout = Some(said::seconds(&name, value.parse().ok())?),
+                Extra::StreamTimeout => {
+                    read.stream_timeout = Some(said::seconds(&name, value.parse().ok())?);
+                }
+                Extra::NumRetries => retries = Some(said::retries(&name, &value)?),
+                Extra::MaxRetries => {
+                    let number = said::retries(&name, &value)?;
+                    retries = retries.or(Some(number));
+                }
+                Extra::Fallbacks => controls.fallbacks = Some(said::fallbacks(&value)?),
+                Extra::DisableFallbacks => {
+                    controls.disable_fallbacks = said::boolean(&name, &value)?;
+                }
+                Extra::Cache => said::cache(&mut controls.cache, &value)?,
+                Extra::Caching => {
+                    controls.cache.use_cache = Some(said::boolean(&name, &value)?);
+                }
+                Extra::Tags => said::tags(&mut controls, &value)?,
+                Extra::Session => {
+                    let session = said::text(&name, &value)?;
+                    said::session(&mut controls, &name, &session)?;
+                }
+                Extra::Metadata => said::metadata(&mut controls, &value)?,
+                Extra::Mock => read.mock = Some(said::text(&name, &value)?),
                 Extra::Unsupported => {
                     let reason = "the gateway does not support it yet";
                     read.losses.push(Loss::new(name.to_string(), reason, LossAction::Dropped));
@@ -143,10 +192,29 @@ impl Read {
                 Extra::Refused => return Err(refused(&name)),
             }
         }
+        controls.retries = retries.or(controls.retries);
         if let Some(policy) = policy {
             call.set_loss_policy(policy);
         }
+        if controls != Controls::default() {
+            *call.controls_mut() = controls;
+        }
         Ok(read)
+    }
+
+    fn headers(&mut self, call: &Call, controls: &mut Controls) -> Result<(), Error> {
+        said::headers(&call.head().headers, |name, value| {
+            let seconds = || said::seconds(name, value.trim().parse().ok()).map(Some);
+            match name {
+                "x-litellm-timeout" => self.timeout = seconds()?,
+                "x-litellm-stream-timeout" => self.stream_timeout = seconds()?,
+                "x-litellm-num-retries" => controls.retries = Some(said::retries(name, value)?),
+                "x-litellm-tags" => said::header_tags(controls, name, value)?,
+                "x-litellm-session-id" => said::session(controls, name, value)?,
+                _ => said::cache_control(&mut controls.cache, value),
+            }
+            Ok(())
+        })
     }
 }
 
@@ -156,34 +224,52 @@ enum Extra {
     DropParams,
     Timeout,
     StreamTimeout,
+    NumRetries,
+    MaxRetries,
+    Fallbacks,
+    DisableFallbacks,
+    Cache,
+    Caching,
+    Tags,
+    Session,
+    Metadata,
+    Mock,
     Unsupported,
     Refused,
 }
 
 impl Extra {
     fn of(name: &str, dialect: Dialect) -> Option<Self> {
+        match name {
+            // A beta of Anthropic's has this name.
+            "fallbacks" if dialect == ANTHROPIC => None,
+            "metadata" => Some(Self::Metadata),
+            _ => Self::named(name),
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
         Some(match name {
             "drop_params" => Self::DropParams,
             "timeout" => Self::Timeout,
             "stream_timeout" => Self::StreamTimeout,
-            // A beta of Anthropic's has this name.
-            "fallbacks" if dialect == ANTHROPIC => return None,
+            "num_retries" => Self::NumRetries,
+            "max_retries" => Self::MaxRetries,
+            "fallbacks" => Self::Fallbacks,
+            "disable_fallbacks" => Self::DisableFallbacks,
+            "cache" => Self::Cache,
+            "caching" => Self::Caching,
+            "tags" => Self::Tags,
+            "litellm_session_id" => Self::Session,
+            "mock_response" => Self::Mock,
             "additional_drop_params"
             | "allowed_openai_params"
-            | "cache"
-            | "caching"
             | "context_window_fallback_dict"
-            | "disable_fallbacks"
-            | "fallbacks"
             | "guardrails"
-            | "max_retries"
-            | "mock_response"
             | "mock_timeout"
             | "no-log"
-            | "num_retries"
             | "prompt_id"
             | "prompt_variables"
-            | "tags"
             | "ttl" => Self::Unsupported,
             "api_base"
             | "api_key"
@@ -213,30 +299,6 @@ fn refused(name: &str) -> Error {
     Error::invalid(message).with_param(name.to_owned())
 }
 
-fn loss_policy(value: &str) -> Result<LossPolicy, Error> {
-    match value {
-        "true" => Ok(LossPolicy::Allow),
-        "false" => Ok(LossPolicy::Refuse),
-        _ => Err(Error::invalid("`drop_params` must be true or false").with_param("drop_params")),
-    }
-}
-
-fn header(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Duration>, Error> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    seconds(name.as_str(), number).map(Some)
-}
-
-fn seconds(name: &str, number: Option<f64>) -> Result<Duration, Error> {
-    let seconds = number.filter(|seconds| *seconds > 0.0).map(|seconds| {
-        Duration::try_from_secs_f64(seconds).map_or(LONGEST, |duration| duration.min(LONGEST))
-    });
-    seconds.ok_or_else(|| {
-        let message = format!("`{name}` must be a number of seconds above 0");
-        Error::invalid(message).with_param(name.to_owned())
-    })
-}
-
 pin_project! {
     /// The reply to come.
     pub struct ExtrasFuture<F> {
@@ -248,8 +310,8 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F> {
-        // Something was wrong with what the gateway was told.
-        Refused { error: Option<Error> },
+        // It is here: a refusal of what the gateway was told, or what the caller told it to say.
+        Here { reply: Option<Box<Result<Reply, Error>>> },
         // The call is under way.
         Asked {
             #[pin]
@@ -259,13 +321,19 @@ pin_project! {
     }
 }
 
+impl<F> ExtrasFuture<F> {
+    fn here(reply: Result<Reply, Error>) -> Self {
+        Self { state: State::Here { reply: Some(Box::new(reply)) } }
+    }
+}
+
 impl<F: Future<Output = Result<Reply, Error>>> Future for ExtrasFuture<F> {
     type Output = Result<Reply, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Refused { error } => {
-                Poll::Ready(Err(error.take().unwrap_or_else(Error::closed)))
+            StateProjection::Here { reply } => {
+                Poll::Ready(reply.take().map_or_else(|| Err(Error::closed()), |reply| *reply))
             }
             StateProjection::Asked { future, losses } => {
                 let mut reply = ready!(future.poll(cx))?;
