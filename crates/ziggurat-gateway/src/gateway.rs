@@ -9,6 +9,7 @@ use crate::config::{Config, Environment, Problem, Report};
 use crate::deployments::{Fault, Maker, Shared};
 use crate::door::limits;
 use crate::notes;
+use crate::registries::Registries;
 use crate::stack::{self, App, Ending};
 use crate::switch::{Listed, Table};
 
@@ -31,6 +32,7 @@ use crate::switch::{Listed, Table};
 pub struct Gateway {
     config: Arc<Config>,
     table: Arc<Table>,
+    registries: Registries,
 }
 
 impl Gateway {
@@ -41,6 +43,19 @@ impl Gateway {
     ///
     /// Returns all that is wrong, when anything is.
     pub fn new(config: Config, env: &dyn Environment) -> Result<(Self, Vec<Problem>), Report> {
+        Self::with(config, env, &Registries::new())
+    }
+
+    /// The same around books that there are already: those of the gateway that this one follows.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with(
+        config: Config,
+        env: &dyn Environment,
+        registries: &Registries,
+    ) -> Result<(Self, Vec<Problem>), Report> {
         let shared = Shared::new(&config, env);
         let mut report = Report::default();
         let mut makers = Vec::new();
@@ -62,13 +77,16 @@ impl Gateway {
         }
         let only = config.general.completion_model.as_deref();
         let table = Table::new(makers, only, System.unix_time().as_secs());
-        Ok((Self { config: Arc::new(config), table: Arc::new(table) }, report.warnings))
+        let registries = registries.clone();
+        let gateway = Self { config: Arc::new(config), table: Arc::new(table), registries };
+        Ok((gateway, report.warnings))
     }
 
     /// The gateway as an http service. Every one that is made has an admission of its own.
     #[must_use]
     pub fn app(&self, ending: &Ending) -> App {
-        stack::http(&self.config, stack::calls(Arc::clone(&self.table)), ending)
+        let calls = stack::calls(&self.config, &self.registries, Arc::clone(&self.table));
+        stack::http(&self.config, calls, ending)
     }
 
     /// The bounds of the server that serves it.
@@ -87,6 +105,12 @@ impl Gateway {
     /// What is served, in the order of the configuration.
     pub fn listed(&self) -> impl Iterator<Item = Listed> {
         self.table.listed()
+    }
+
+    /// The books that its layers keep.
+    #[must_use]
+    pub fn registries(&self) -> &Registries {
+        &self.registries
     }
 
     /// What is configured.

@@ -39,8 +39,11 @@ pub mod extras;
 mod gateway;
 pub mod logs;
 pub mod mock;
+pub mod names;
 mod notes;
 pub mod observe;
+pub mod policies;
+mod registries;
 pub mod run;
 pub mod shutdown;
 pub mod source;
@@ -48,4 +51,5 @@ pub mod stack;
 pub mod switch;
 
 pub use gateway::Gateway;
+pub use registries::Registries;
 pub use stack::{App, Ending};

@@ -12,7 +12,7 @@ use ziggurat_http::{
     Admission, AdmissionLayer, Deployment, FrontDoor, FrontDoorLayer, Translate, TranslateLayer,
     Transport,
 };
-use ziggurat_layers::{Peek, PeekLayer, Timeout, TimeoutLayer};
+use ziggurat_layers::{Access, Peek, Retry, Timeout, TimeoutLayer};
 
 use crate::config::{Config, Timeouts};
 use crate::door::auth::{Authenticate, AuthenticateLayer};
@@ -21,13 +21,16 @@ use crate::door::health::{Health, HealthLayer};
 use crate::door::limits::{Limits, LimitsLayer};
 use crate::extras::{Extras, ExtrasLayer};
 use crate::mock::Mock;
+use crate::names::{Names, NamesLayer};
 use crate::observe::{Observe, ObserveLayer};
+use crate::policies;
+use crate::registries::Registries;
 use crate::switch::{Switch, Table};
 
 /// What stands around one provider.
 pub type Stack = Peek<Timeout<Translate<Transport>>>;
 /// What answers calls.
-pub type Calls = Observe<Extras<Switch>>;
+pub type Calls = Observe<Extras<Access<Names<Retry<Switch>>>>>;
 /// The whole gateway: `http::Request` in, `http::Response` out, never an error.
 pub type App = Limits<Cors<Health<Authenticate<Admission<FrontDoor<Calls>>>>>>;
 
@@ -78,6 +81,7 @@ impl Target {
 /// The tower around one provider.
 pub(crate) fn provider(
     deployment: Arc<Deployment>,
+    config: &Config,
     timeouts: &Timeouts,
     transport: Transport,
 ) -> Stack {
@@ -87,7 +91,7 @@ pub(crate) fn provider(
         .attempt(timeouts.attempt);
     ServiceBuilder::new()
         // A provider that fails in its first event has failed: the caller gets the status of an error, not a 200.
-        .layer(PeekLayer::new())
+        .layer(policies::peek(config))
         // Next to the provider, so that a time that runs out is the provider's failure, like any other.
         .layer(clocks)
         // Last of all: from here on it is this provider's dialect, address and credentials.
@@ -96,12 +100,19 @@ pub(crate) fn provider(
 }
 
 /// The tower around all deployments.
-pub(crate) fn calls(table: Arc<Table>) -> Calls {
+pub(crate) fn calls(config: &Config, registries: &Registries, table: Arc<Table>) -> Calls {
+    let access = policies::access(config);
     ServiceBuilder::new()
         // Outermost, so that it sees everything, also what the others refuse.
         .layer(ObserveLayer::new())
         // Above whatever looks into bodies: from here on they hold nothing that is not the dialect's.
         .layer(ExtrasLayer::new())
+        // Above all that answers, counts or holds something for a call.
+        .layer(access)
+        // Below the question whether a caller may use a name, above all that knows a model by its own.
+        .layer(NamesLayer::new(config))
+        // Above the choice of a deployment, so that each attempt is routed afresh.
+        .layer(policies::retry(config, registries))
         // Innermost, since what is below differs from deployment to deployment.
         .service(Switch::new(table))
 }

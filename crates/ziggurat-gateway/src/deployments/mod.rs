@@ -176,7 +176,9 @@ impl Maker {
         let deployment = Arc::new(deployment);
         let stack = |streamed| {
             let timeouts = self.shared.config.timeouts(&self.entry, streamed);
-            stack::provider(Arc::clone(&deployment), &timeouts, self.shared.transport.clone())
+            let config = &self.shared.config;
+            let transport = self.shared.transport.clone();
+            stack::provider(Arc::clone(&deployment), config, &timeouts, transport)
         };
         Ok(Target::Provider(Box::new(Upstream {
             id: deployment.id.clone(),

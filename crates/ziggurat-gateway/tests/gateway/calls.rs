@@ -92,6 +92,7 @@ async fn providers_get_their_own_key_and_nothing_that_is_not_theirs() {
     let world = World::plain().await;
     let mut body = chat("gpt", "hi");
     body["tags"] = json!(["t"]);
+    body["no-log"] = json!(true);
     body["metadata"] = json!({"a": "b"});
     body["store"] = json!(true);
     let answer = Ask::json(CHAT, &body)
@@ -101,7 +102,7 @@ async fn providers_get_their_own_key_and_nothing_that_is_not_theirs() {
         .send(world.address())
         .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.header("x-ziggurat-losses"), Some("tags=dropped"));
+    assert_eq!(answer.header("x-ziggurat-losses"), Some("no-log=dropped"));
     assert_eq!(answer.header("x-ziggurat-deployment"), Some("at-openai"));
     let sent = world.openai.last_request();
     assert_eq!(sent.header("authorization"), Some("Bearer sk-openai"));

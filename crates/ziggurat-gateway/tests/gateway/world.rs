@@ -35,8 +35,11 @@ impl World {
         Self::params("", rest).await
     }
 
-    /// The same models, with these parameters each (`, name: value`).
+    /// The same models, with these parameters each (`, name: value`). Nothing is tried again, unless they say so: most tests are
+    /// about one attempt.
     pub(crate) async fn params(params: &str, rest: &str) -> Self {
+        let once = if params.contains("num_retries") { "" } else { ", num_retries: 0" };
+        let params = format!("{once}{params}");
         let openai = FakeProvider::openai().spawn().await;
         let anthropic = FakeProvider::anthropic().spawn().await;
         let text = format!(

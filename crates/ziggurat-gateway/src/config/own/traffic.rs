@@ -13,7 +13,7 @@ pub struct RetrySettings {
     /// `budget_ratio`: how many retries a deployment is owed for each call that it is asked.
     pub budget_ratio: f64,
     /// `budget_floor`: how many retries a second it is owed besides.
-    pub budget_floor: f64,
+    pub budget_floor: u32,
     /// `backoff_base`: the first wait; each further one is twice as long, at most.
     pub backoff_base: Duration,
     /// `backoff_cap`: the longest of those waits.
@@ -86,7 +86,7 @@ impl Default for RetrySettings {
         Self {
             // Finagle's: one retry for five calls, and ten a second for those who call seldom.
             budget_ratio: 0.2,
-            budget_floor: 10.0,
+            budget_floor: 10,
             backoff_base: Duration::from_millis(500),
             backoff_cap: Duration::from_secs(8),
             retry_after_cap: Duration::from_secs(60),
@@ -135,7 +135,11 @@ impl RetrySettings {
         let mut fields = reader.fields(at)?;
         let settings = Self {
             budget_ratio: fields.read("budget_ratio", ratio).unwrap_or(usual.budget_ratio),
-            budget_floor: fields.read("budget_floor", Reader::amount).unwrap_or(usual.budget_floor),
+            budget_floor: fields
+                .read("budget_floor", |reader, at| {
+                    reader.whole(at, 0..=1_000_000, "an integer from 0 to 1000000")
+                })
+                .unwrap_or(usual.budget_floor),
             backoff_base: fields
                 .read("backoff_base", Reader::duration)
                 .unwrap_or(usual.backoff_base),

@@ -314,7 +314,7 @@ ziggurat:
     assert_eq!((number(team.requests_per_day), number(team.tokens_per_day)), (Some(50), Some(60)));
     assert_eq!(number(team.parallel), Some(7));
     assert_eq!(own.rate_limits.models[0].0.name, "gpt");
-    assert_eq!((own.retry.budget_ratio, own.retry.budget_floor), (0.1, 1.0));
+    assert_eq!((own.retry.budget_ratio, own.retry.budget_floor), (0.1, 1));
     assert_eq!(own.retry.backoff_base, Duration::from_millis(100));
     assert_eq!(own.peek.until_tokens.map(std::num::NonZero::get), Some(5));
     assert_eq!(own.peek.until_elapsed, Some(Duration::from_millis(200)));

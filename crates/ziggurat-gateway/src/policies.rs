@@ -1,0 +1,124 @@
+//! From the configuration to the layers' settings.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ziggurat_core::ErrorKind;
+use ziggurat_layers::retry::{RetryBudget, RetryPolicy};
+use ziggurat_layers::{AccessLayer, PeekLayer, RetryLayer};
+
+use crate::config::{Config, ErrorCounts};
+use crate::registries::Registries;
+
+/// What is asked of every call before anything is done for it.
+#[must_use]
+pub fn access(config: &Config) -> AccessLayer {
+    let general = &config.general;
+    let user = general.enforce_user_param.then_some("user");
+    let required = general.enforced_params.iter().map(String::as_str).chain(user);
+    AccessLayer::new().require(required)
+}
+
+/// How what failed is tried again.
+#[must_use]
+pub fn retry(config: &Config, registries: &Registries) -> RetryLayer {
+    let own = &config.ziggurat.retry;
+    let router = &config.router;
+    // No wait is shorter than the least that is configured, as far as the backoff goes.
+    let least = router.retry_after.unwrap_or(Duration::ZERO);
+    let mut layer = RetryLayer::new()
+        .retries(config.retries(None))
+        .most(MOST_RETRIES)
+        .backoff(own.backoff_base.max(least), own.backoff_cap.max(least))
+        .max_wait(own.retry_after_cap)
+        .budget(budget(own.budget_ratio, own.budget_floor))
+        .budgets(registries.retry_budgets.clone());
+    if let Some(counts) = &router.retry_policy {
+        layer = layer.policy(retry_policy(counts));
+    }
+    for (model, counts) in &router.model_group_retry_policy {
+        layer = layer.model_policy(router.resolve(&model.name), retry_policy(counts));
+    }
+    // The deployments of one model are tried in turn: the most patient of them says how often.
+    let mut models: HashMap<&str, u32> = HashMap::new();
+    for entry in &config.deployments {
+        if let Some(retries) = entry.num_retries {
+            let most = models.entry(&entry.model_name).or_default();
+            *most = retries.max(*most);
+        }
+    }
+    for (model, retries) in models {
+        layer = layer.model_retries(model, retries);
+    }
+    layer
+}
+
+/// More retries than this nobody can ask for in a call.
+const MOST_RETRIES: u32 = 10;
+
+fn budget(ratio: f64, floor: u32) -> RetryBudget {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the configuration allows 0 to 100"
+    )]
+    let percent = (ratio * 100.0).round() as u32;
+    RetryBudget::percent(percent).per_second(floor)
+}
+
+/// LiteLLM's classes of errors are our kinds.
+fn retry_policy(counts: &ErrorCounts) -> RetryPolicy {
+    let named = [
+        ("BadRequestErrorRetries", counts.bad_request),
+        ("AuthenticationErrorRetries", counts.authentication),
+        ("TimeoutErrorRetries", counts.timeout),
+        ("RateLimitErrorRetries", counts.rate_limit),
+        ("ContentPolicyViolationErrorRetries", counts.content_policy),
+        ("InternalServerErrorRetries", counts.internal_server),
+        ("ServiceUnavailableErrorRetries", counts.service_unavailable),
+        ("NotFoundErrorRetries", counts.not_found),
+        ("DefaultRetries", counts.default),
+    ];
+    let mut policy = RetryPolicy::new();
+    for (name, retries) in named {
+        if let Some(retries) = retries {
+            policy = policy.clone().litellm(name, retries).unwrap_or(policy);
+        }
+    }
+    match counts.bad_gateway {
+        Some(retries) => policy.on([ErrorKind::BadUpstream], retries),
+        None => policy,
+    }
+}
+
+/// How long the beginning of a stream is held back.
+#[must_use]
+pub fn peek(config: &Config) -> PeekLayer {
+    let own = &config.ziggurat.peek;
+    let mut layer = PeekLayer::new();
+    if let Some(tokens) = own.until_tokens {
+        layer = layer.until_tokens(u64::from(tokens.get()));
+    }
+    if let Some(elapsed) = own.until_elapsed {
+        layer = layer.until_elapsed(elapsed);
+    }
+    layer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_of_errors_has_its_number() {
+        let mut counts = ErrorCounts::default();
+        counts.rate_limit = Some(4);
+        counts.bad_gateway = Some(3);
+        counts.bad_request = Some(0);
+        let policy = retry_policy(&counts);
+        assert_eq!(policy.retries(ErrorKind::RateLimit), Some(4));
+        assert_eq!(policy.retries(ErrorKind::BadUpstream), Some(3));
+        assert_eq!(policy.retries(ErrorKind::ContextLength), Some(0));
+        assert_eq!(policy.retries(ErrorKind::Server), None);
+    }
+}
