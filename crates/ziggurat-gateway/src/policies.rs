@@ -111,10 +111,12 @@ mod tests {
 
     #[test]
     fn every_class_of_errors_has_its_number() {
-        let mut counts = ErrorCounts::default();
-        counts.rate_limit = Some(4);
-        counts.bad_gateway = Some(3);
-        counts.bad_request = Some(0);
+        let counts = ErrorCounts {
+            rate_limit: Some(4),
+            bad_gateway: Some(3),
+            bad_request: Some(0),
+            ..ErrorCounts::default()
+        };
         let policy = retry_policy(&counts);
         assert_eq!(policy.retries(ErrorKind::RateLimit), Some(4));
         assert_eq!(policy.retries(ErrorKind::BadUpstream), Some(3));

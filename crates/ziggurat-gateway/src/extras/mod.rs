@@ -29,7 +29,7 @@
 //! | `cache-control` | honoured: `no-cache`, `no-store`, `max-age`; what `cache` says wins |
 //!
 //! A value of the wrong type is a 400 that names it. What the layers make of all this is in
-//! [`Controls`](ziggurat_core::Controls).
+//! [`Controls`].
 //!
 //! `timeout` bounds the whole of a call that is not streamed; of a streamed one `stream_timeout`,
 //! else `timeout`, bounds the wait for the first content and every silence after it, as it does in
