@@ -10,7 +10,7 @@ use crate::deployments::{Fault, Maker, Shared};
 use crate::door::limits;
 use crate::notes;
 use crate::registries::Registries;
-use crate::stack::{self, App, Ending};
+use crate::stack::{self, App, Calls, Ending};
 use crate::switch::{Listed, Table};
 
 /// A gateway that serves what a configuration says.
@@ -33,6 +33,7 @@ pub struct Gateway {
     config: Arc<Config>,
     table: Arc<Table>,
     registries: Registries,
+    calls: Calls,
 }
 
 impl Gateway {
@@ -78,15 +79,22 @@ impl Gateway {
         let only = config.general.completion_model.as_deref();
         let table = Table::new(makers, only, System.unix_time().as_secs());
         let registries = registries.clone();
-        let gateway = Self { config: Arc::new(config), table: Arc::new(table), registries };
+        let table = Arc::new(table);
+        let calls = match stack::calls(&config, &registries, Arc::clone(&table)) {
+            Ok(calls) => calls,
+            Err(bad) => {
+                report.errors.push(config.problem("redis", bad.to_string()));
+                return Err(report);
+            }
+        };
+        let gateway = Self { config: Arc::new(config), table, registries, calls };
         Ok((gateway, report.warnings))
     }
 
     /// The gateway as an http service. Every one that is made has an admission of its own.
     #[must_use]
     pub fn app(&self, ending: &Ending) -> App {
-        let calls = stack::calls(&self.config, &self.registries, Arc::clone(&self.table));
-        stack::http(&self.config, calls, ending)
+        stack::http(&self.config, self.calls.clone(), ending)
     }
 
     /// The bounds of the server that serves it.

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ziggurat_core::ErrorKind;
+use ziggurat_layers::rate_limit::{By, LimitRules, Limits, Outage};
 use ziggurat_layers::retry::{RetryBudget, RetryPolicy};
-use ziggurat_layers::{AccessLayer, PeekLayer, RetryLayer};
+use ziggurat_layers::{AccessLayer, PeekLayer, RateLimitLayer, RetryLayer};
+use ziggurat_store::redis::BadSettings;
 
-use crate::config::{Config, ErrorCounts};
+use crate::config::{Config, ErrorCounts, Quota};
 use crate::registries::Registries;
 
 /// What is asked of every call before anything is done for it.
@@ -17,6 +19,69 @@ pub fn access(config: &Config) -> AccessLayer {
     let user = general.enforce_user_param.then_some("user");
     let required = general.enforced_params.iter().map(String::as_str).chain(user);
     AccessLayer::new().require(required)
+}
+
+/// How much callers may ask for; nothing when nothing is limited.
+///
+/// # Errors
+///
+/// When no connection can be made with the settings of Redis.
+pub fn rate_limit(
+    config: &Config,
+    registries: &Registries,
+) -> Result<Option<RateLimitLayer>, BadSettings> {
+    let own = &config.ziggurat.rate_limits;
+    if own.is_empty() {
+        return Ok(None);
+    }
+    let mut rules = LimitRules::new();
+    for (by, quota) in [
+        (By::All, own.global),
+        (By::Key, own.key),
+        (By::User, own.user),
+        (By::Team, own.team),
+        (By::Organization, own.organization),
+        (By::Model, own.model),
+        (By::KeyModel, own.key_and_model),
+    ] {
+        if let Some(quota) = quota {
+            rules = rules.each(by, limits(&quota));
+        }
+    }
+    for (model, quota) in &own.models {
+        rules = rules.one(By::Model, config.router.resolve(&model.name), limits(quota));
+    }
+    let mut layer = RateLimitLayer::new(registries.limiter.clone(), rules);
+    if let Some(settings) = config.redis() {
+        let shared = registries.redis(settings)?;
+        let outage = if config.general.fail_closed_rate_limits {
+            Outage::Refuse
+        } else {
+            Outage::Local(100)
+        };
+        layer = layer.shared(shared.limits).outage(outage);
+    }
+    Ok(Some(layer))
+}
+
+fn limits(quota: &Quota) -> Limits {
+    type Set = fn(Limits, u64) -> Limits;
+    let mut limits = Limits::new();
+    let set: [(_, Set); 7] = [
+        (quota.requests_per_minute, Limits::rpm),
+        (quota.tokens_per_minute, Limits::tpm),
+        (quota.input_tokens_per_minute, Limits::itpm),
+        (quota.output_tokens_per_minute, Limits::otpm),
+        (quota.requests_per_day, Limits::rpd),
+        (quota.tokens_per_day, Limits::tpd),
+        (quota.parallel, Limits::max_parallel),
+    ];
+    for (number, set) in set {
+        if let Some(number) = number {
+            limits = set(limits, number.get());
+        }
+    }
+    limits
 }
 
 /// How what failed is tried again.

@@ -4,7 +4,14 @@
 //! caller gets their limits afresh, and nothing that was cached is lost. Calls in flight keep the stack that they began with, and
 //! write into the same books.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ziggurat_layers::rate_limit::Limiter;
 use ziggurat_layers::retry::RetryBudgets;
+use ziggurat_store::redis::{BadSettings, LimitStore, Redis, Settings};
+
+use crate::config::RedisSettings;
 
 /// The books of a gateway. Clones share them.
 ///
@@ -25,12 +32,52 @@ use ziggurat_layers::retry::RetryBudgets;
 pub struct Registries {
     /// How often each deployment's calls were tried again.
     pub retry_budgets: RetryBudgets,
+    /// What callers have used of their limits.
+    pub limiter: Limiter,
+    servers: Arc<Mutex<HashMap<String, Shared>>>,
 }
+
+/// A Redis server, and what instances share through it. Clones share one connection.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Shared {
+    /// The connection.
+    pub redis: Redis,
+    /// What the callers of all instances have used of their limits.
+    pub limits: Arc<LimitStore>,
+}
+
+// === impl Registries ===
 
 impl Registries {
     /// Books in which nothing is written yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The server of these settings, to which there is one connection however often it is asked for. It is made when it is used.
+    ///
+    /// # Errors
+    ///
+    /// When no connection can ever be made with these settings.
+    pub fn redis(&self, settings: &RedisSettings) -> Result<Shared, BadSettings> {
+        let address = settings.address().ok_or(BadSettings::Host)?;
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = servers.get(address.expose()) {
+            return Ok(known.clone());
+        }
+        let redis = Redis::connect(Settings::from_url(address.expose())?)?;
+        let limits = Arc::new(LimitStore::new(redis.clone()));
+        let shared = Shared { redis, limits };
+        servers.insert(address.expose().to_owned(), shared.clone());
+        Ok(shared)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the address, which may have a password in it.
+        self.redis.fmt(f)
     }
 }

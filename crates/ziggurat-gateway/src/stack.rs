@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
+use tower::util::{Either, option_layer};
 use ziggurat_core::Str;
 use ziggurat_http::{
     Admission, AdmissionLayer, Deployment, FrontDoor, FrontDoorLayer, Translate, TranslateLayer,
     Transport,
 };
-use ziggurat_layers::{Access, Peek, Retry, Timeout, TimeoutLayer};
+use ziggurat_layers::{Access, Peek, RateLimit, Retry, Timeout, TimeoutLayer};
+use ziggurat_store::redis::BadSettings;
 
 use crate::config::{Config, Timeouts};
 use crate::door::auth::{Authenticate, AuthenticateLayer};
@@ -30,7 +32,11 @@ use crate::switch::{Switch, Table};
 /// What stands around one provider.
 pub type Stack = Peek<Timeout<Translate<Transport>>>;
 /// What answers calls.
-pub type Calls = Observe<Extras<Access<Names<Retry<Switch>>>>>;
+pub type Calls = Observe<Extras<Access<Names<Limited<Tried>>>>>;
+/// With limits, where there are any.
+pub type Limited<S> = Either<RateLimit<S>, S>;
+/// What is tried more than once.
+pub type Tried = Retry<Switch>;
 /// The whole gateway: `http::Request` in, `http::Response` out, never an error.
 pub type App = Limits<Cors<Health<Authenticate<Admission<FrontDoor<Calls>>>>>>;
 
@@ -100,9 +106,18 @@ pub(crate) fn provider(
 }
 
 /// The tower around all deployments.
-pub(crate) fn calls(config: &Config, registries: &Registries, table: Arc<Table>) -> Calls {
+///
+/// # Errors
+///
+/// When no connection can be made with the settings of Redis.
+pub(crate) fn calls(
+    config: &Config,
+    registries: &Registries,
+    table: Arc<Table>,
+) -> Result<Calls, BadSettings> {
     let access = policies::access(config);
-    ServiceBuilder::new()
+    let limits = policies::rate_limit(config, registries)?;
+    Ok(ServiceBuilder::new()
         // Outermost, so that it sees everything, also what the others refuse.
         .layer(ObserveLayer::new())
         // Above whatever looks into bodies: from here on they hold nothing that is not the dialect's.
@@ -111,10 +126,12 @@ pub(crate) fn calls(config: &Config, registries: &Registries, table: Arc<Table>)
         .layer(access)
         // Below the question whether a caller may use a name, above all that knows a model by its own.
         .layer(NamesLayer::new(config))
+        // Above all that tries: a call counts once, however often it is tried.
+        .layer(option_layer(limits))
         // Above the choice of a deployment, so that each attempt is routed afresh.
         .layer(policies::retry(config, registries))
         // Innermost, since what is below differs from deployment to deployment.
-        .service(Switch::new(table))
+        .service(Switch::new(table)))
 }
 
 /// The tower around calls: the gateway as an http service.

@@ -295,6 +295,13 @@ impl Config {
             .unwrap_or_default()
     }
 
+    /// Something that is wrong with the configuration as a whole.
+    #[must_use]
+    pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
+        let file = self.files.first().map_or(Path::new("config"), PathBuf::as_path);
+        Problem::new(ProblemKind::Value, &Place::whole(file), path, message)
+    }
+
     /// How often a failed call is tried again at most: the deployment's `num_retries`, else the
     /// router's, else `litellm_settings.num_retries`, else twice.
     #[must_use]
