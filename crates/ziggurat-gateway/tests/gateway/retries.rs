@@ -1,8 +1,9 @@
 //! Calls that fail, and are tried again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use ziggurat_testkit::{After, Script};
 
 use crate::calls::{chat, messages, streamed};
