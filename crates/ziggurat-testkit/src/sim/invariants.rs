@@ -83,7 +83,9 @@ fn one_answer_or_one_error(call: &CallRecord, found: &mut Found) {
         | CallEnd::Crashed
         | CallEnd::Panicked => return,
         CallEnd::Unanswered => "neither an answer nor an error came".to_owned(),
-        CallEnd::Cut => "its stream ends as if all were well, without its terminator".to_owned(),
+        CallEnd::Cut => {
+            "its stream ends as if all were well, and says neither why nor that it does".to_owned()
+        }
         CallEnd::Garbled(what) => what.clone(),
     };
     found.violated("one answer or one error", format!("call {}: {wrong}", call.id));
@@ -136,7 +138,9 @@ fn told_usage(call: &CallRecord, index: &Index<'_>, found: &mut Found) {
     else {
         return;
     };
-    let used = (attempt.used.total_input(), attempt.used.total_output());
+    // What the provider did not tell cannot be told on.
+    let Some(usage) = attempt.told else { return };
+    let used = (usage.total_input(), usage.total_output());
     if told != used {
         let what = format!("call {} was told {told:?}, the provider said {used:?}", call.id);
         found.violated("usage is told as it was", what);

@@ -37,7 +37,7 @@
 //!
 //! | invariant | what it says |
 //! | --- | --- |
-//! | one answer or one error | A caller who stays gets one of them, in its own dialect: never both, never none. A stream ends with its terminator or with an error. |
+//! | one answer or one error | A caller who stays gets one of them, in its own dialect: never both, never none. A stream ends with the reason why and its terminator (which a provider may have left out), or with an error. |
 //! | one attempt's text | Text is what one attempt said, from its beginning, and all of it where the answer ended well. Words are unique to attempts, so that a repeated or mixed text is seen. |
 //! | no attempt after the commit point | Nothing is asked of a provider for a call whose caller has read content. |
 //! | usage is told as it was | The usage in an answer is that of the attempt which gave it. |

@@ -325,12 +325,13 @@ impl Exchange {
     /// Cuts a stream into what comes in one read each, up to so many bytes.
     fn cut(&self, events: Events, most: usize) -> Vec<Piece> {
         let chance = &self.chance;
-        // Where each event ends.
+        // Where each event is all there.
         let mut ends = VecDeque::with_capacity(events.len());
         let mut all = Vec::new();
         for (event, sort) in &events {
+            // An event may be read without its blank line, when nothing follows.
+            ends.push_back((all.len() + event.trim_end().len(), *sort));
             all.extend_from_slice(event.as_bytes());
-            ends.push_back((all.len(), *sort));
         }
         let all = Bytes::from(all);
         let most = most.min(all.len());
@@ -340,7 +341,7 @@ impl Exchange {
         while at < most {
             let length = match manner {
                 // An event a read.
-                0 => ends.front().map_or(most, |(end, _)| *end - at),
+                0 => ends.front().map_or(most, |(end, _)| (*end + 2).saturating_sub(at)),
                 // All in one.
                 1 => most,
                 // A few bytes.

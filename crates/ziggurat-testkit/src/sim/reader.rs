@@ -98,8 +98,8 @@ impl Reader {
             () if self.failed => CallEnd::Broken,
             () if self.terminated && self.finished => CallEnd::Answered,
             () if self.broke => CallEnd::Broken,
-            // Some servers leave `[DONE]` out, and clients do not miss it where the reason came.
-            () if self.finished && self.wire == Wire::OpenAi => CallEnd::Answered,
+            // Some servers leave their terminator out, and clients do not miss it where the reason came: nothing is missing then.
+            () if self.finished => CallEnd::Answered,
             () if self.terminated => CallEnd::Garbled("it does not say why it ends".to_owned()),
             () => CallEnd::Cut,
         }
@@ -107,7 +107,7 @@ impl Reader {
 
     /// Whether nothing more can be wanted of the answer.
     pub(super) fn is_over(&self) -> bool {
-        self.terminated || self.failed
+        self.terminated || (self.failed && !self.deaf)
     }
 
     fn wrong(&mut self, what: String) {
@@ -301,7 +301,8 @@ mod tests {
         let whole = [delta, stop, end].concat();
         let bytes: Vec<_> = whole.split_inclusive('e').collect();
         assert_eq!(read(Wire::Anthropic, &bytes), (CallEnd::Answered, "a ".to_owned()));
-        assert_eq!(read(Wire::Anthropic, &[delta, stop]).0, CallEnd::Cut);
+        assert_eq!(read(Wire::Anthropic, &[delta, stop]).0, CallEnd::Answered);
+        assert_eq!(read(Wire::Anthropic, &[delta]).0, CallEnd::Cut);
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub enum CallEnd {
     Panicked,
     /// Neither answer nor error came, for as long as a caller waits.
     Unanswered,
-    /// The answer ended without its terminator and without an error.
+    /// The answer ended without a reason, a terminator or an error.
     Cut,
     /// The answer makes no sense, or says two things at once.
     Garbled(String),
