@@ -92,3 +92,21 @@ impl FallbackTarget {
         self
     }
 }
+
+impl From<Str> for FallbackTarget {
+    fn from(model: Str) -> Self {
+        Self::new(model)
+    }
+}
+
+impl From<String> for FallbackTarget {
+    fn from(model: String) -> Self {
+        Self::new(model)
+    }
+}
+
+impl From<&str> for FallbackTarget {
+    fn from(model: &str) -> Self {
+        Self::new(model)
+    }
+}

@@ -23,6 +23,7 @@
 //! | feature | layer | what it does |
 //! | --- | --- | --- |
 //! | `access` | [`AccessLayer`] | asks whether a caller may use a model, and these parameters |
+//! | `fallback` | [`FallbackLayer`] | asks another model when one fails |
 //! | `peek` | [`PeekLayer`] | holds the head back until content has come, so that `Ok` is the commit point |
 //! | `retry` | [`RetryLayer`] | tries a call that failed again, within a budget |
 //! | `rate-limit` | [`RateLimitLayer`] | requests, tokens and parallel calls, by key, user, team, model or whatever else |
@@ -51,8 +52,13 @@ pub mod stack;
 #[cfg(feature = "timeout")]
 pub mod timeout;
 
+#[cfg(any(feature = "access", feature = "fallback"))]
+mod forbidden;
+
 #[cfg(feature = "access")]
 pub use access::{Access, AccessLayer};
+#[cfg(feature = "fallback")]
+pub use fallback::{Fallback, FallbackLayer};
 #[cfg(feature = "peek")]
 pub use peek::{Peek, PeekLayer};
 #[cfg(feature = "rate-limit")]

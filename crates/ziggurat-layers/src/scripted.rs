@@ -96,6 +96,11 @@ impl Scripted {
         self.seen().iter().map(|seen| seen.at.as_millis()).collect()
     }
 
+    /// Which models it was asked for.
+    pub(crate) fn models(&self) -> Vec<Str> {
+        self.seen().into_iter().map(|seen| seen.model).collect()
+    }
+
     /// The call that came last.
     pub(crate) fn last(&self) -> Call {
         self.0.seen.lock().unwrap().last().unwrap().1.clone()

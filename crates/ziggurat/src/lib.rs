@@ -74,7 +74,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `client` (on) | [`Client`] and [`client::Providers`]: direct calls to `provider/model` |
-//! | `layers` (on), or one by one: `access`, `peek`, `retry`, `timeout` | [`layers`] |
+//! | `layers` (on), or one by one: `access`, `fallback`, `peek`, `retry`, `timeout` | [`layers`] |
 //! | `http` | [`http`]: front door, translation, admission |
 //! | `transport` | [`http::Transport`], over hyper-util and rustls |
 //! | `reqwest` | a `reqwest::Client` as transport |
@@ -104,7 +104,13 @@ pub use ziggurat_dialects as dialects;
 #[cfg(feature = "http")]
 #[doc(inline)]
 pub use ziggurat_http as http;
-#[cfg(any(feature = "access", feature = "peek", feature = "retry", feature = "timeout"))]
+#[cfg(any(
+    feature = "access",
+    feature = "fallback",
+    feature = "peek",
+    feature = "retry",
+    feature = "timeout"
+))]
 #[doc(inline)]
 pub use ziggurat_layers as layers;
 #[cfg(feature = "providers")]

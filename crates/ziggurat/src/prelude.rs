@@ -25,6 +25,10 @@ pub use ziggurat_http::Transport;
 #[doc(no_inline)]
 pub use ziggurat_layers::AccessLayer;
 
+#[cfg(feature = "fallback")]
+#[doc(no_inline)]
+pub use ziggurat_layers::FallbackLayer;
+
 #[cfg(feature = "peek")]
 #[doc(no_inline)]
 pub use ziggurat_layers::PeekLayer;

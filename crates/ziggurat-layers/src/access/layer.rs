@@ -6,6 +6,7 @@ use ziggurat_core::{Call, Error, Operation, Str};
 
 use super::Access;
 use super::rules::Parameters;
+use crate::forbidden::forbidden;
 
 type Rule = Arc<dyn Fn(&Call) -> Result<(), Error> + Send + Sync>;
 
@@ -66,7 +67,7 @@ impl AccessLayer {
             return Ok(());
         }
         if !call.caller().may_use(call.model()) {
-            return Err(super::rules::forbidden(call.model()));
+            return Err(forbidden(call.model()));
         }
         self.rules.parameters.check(call)?;
         self.rules.further.iter().try_for_each(|rule| rule(call))

@@ -2,6 +2,8 @@
 
 use ziggurat_core::{Call, Chat, Error, ErrorKind, Members, OutputFormat, Payload, Str};
 
+use crate::forbidden::printable;
+
 /// What every conversation has.
 const ALWAYS: [&str; 5] = ["model", "messages", "system", "stream", "stream_options"];
 
@@ -132,20 +134,6 @@ fn spoken(chat: &Chat) -> impl Iterator<Item = &str> {
     known.chain(chat.extras.members.iter().map(|(name, _)| name.as_str()))
 }
 
-pub(super) fn forbidden(model: &str) -> Error {
-    let message = format!("this key may not use the model `{}`", printable(model));
-    Error::new(ErrorKind::Permission, message).with_param("model")
-}
-
 fn missing(name: &Str) -> Error {
     Error::invalid(format!("the parameter `{name}` is required here")).with_param(name.to_string())
-}
-
-/// A name as it may stand in a message.
-fn printable(name: &str) -> String {
-    let mut text: String = name.chars().take(100).filter(|c| !c.is_control()).collect();
-    if text.len() < name.len() {
-        text.push('…');
-    }
-    text
 }
