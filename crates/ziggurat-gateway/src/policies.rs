@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ziggurat_core::ErrorKind;
+use ziggurat_layers::fallback::FallbackPolicy;
 use ziggurat_layers::rate_limit::{By, LimitRules, Limits, Outage};
 use ziggurat_layers::retry::{RetryBudget, RetryPolicy};
-use ziggurat_layers::{AccessLayer, PeekLayer, RateLimitLayer, RetryLayer};
+use ziggurat_layers::{AccessLayer, FallbackLayer, PeekLayer, RateLimitLayer, RetryLayer};
 use ziggurat_store::redis::BadSettings;
 
-use crate::config::{Config, ErrorCounts, Quota};
+use crate::config::{Config, ErrorCounts, Quota, Reference};
 use crate::registries::Registries;
 
 /// What is asked of every call before anything is done for it.
@@ -82,6 +83,34 @@ fn limits(quota: &Quota) -> Limits {
         }
     }
     limits
+}
+
+/// Which models are asked when one fails. `access` is asked for each of them, too.
+#[must_use]
+pub fn fallback(config: &Config, access: AccessLayer) -> FallbackLayer {
+    let router = &config.router;
+    // A model has its list under its own name, whatever it is called there.
+    let name = |reference: &Reference| router.resolve(&reference.name).to_owned();
+    let names = |references: &[Reference]| references.iter().map(name).collect::<Vec<_>>();
+    let lists = config.fallbacks();
+    let mut policy = FallbackPolicy::new();
+    if let Some(models) = &lists.default {
+        policy = policy.otherwise(names(models));
+    }
+    for rule in lists.general.iter().flatten() {
+        policy = policy.on(name(&rule.of), names(&rule.models));
+    }
+    for rule in lists.context_window.iter().flatten() {
+        policy = policy.on_context_length(name(&rule.of), names(&rule.models));
+    }
+    for rule in lists.content_policy.iter().flatten() {
+        policy = policy.on_content_policy(name(&rule.of), names(&rule.models));
+    }
+    let layer = FallbackLayer::new(policy).permit(move |call| access.check(call));
+    match router.max_fallbacks {
+        Some(most) => layer.max_fallbacks(most),
+        None => layer,
+    }
 }
 
 /// How what failed is tried again.

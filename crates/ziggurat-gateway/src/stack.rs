@@ -13,7 +13,7 @@ use ziggurat_http::{
     Admission, AdmissionLayer, Deployment, FrontDoor, FrontDoorLayer, Translate, TranslateLayer,
     Transport,
 };
-use ziggurat_layers::{Access, Peek, RateLimit, Retry, Timeout, TimeoutLayer};
+use ziggurat_layers::{Access, Fallback, Peek, RateLimit, Retry, Timeout, TimeoutLayer};
 use ziggurat_store::redis::BadSettings;
 
 use crate::config::{Config, Timeouts};
@@ -36,7 +36,7 @@ pub type Calls = Observe<Extras<Access<Names<Limited<Tried>>>>>;
 /// With limits, where there are any.
 pub type Limited<S> = Either<RateLimit<S>, S>;
 /// What is tried more than once.
-pub type Tried = Retry<Switch>;
+pub type Tried = Fallback<Retry<Switch>>;
 /// The whole gateway: `http::Request` in, `http::Response` out, never an error.
 pub type App = Limits<Cors<Health<Authenticate<Admission<FrontDoor<Calls>>>>>>;
 
@@ -123,11 +123,13 @@ pub(crate) fn calls(
         // Above whatever looks into bodies: from here on they hold nothing that is not the dialect's.
         .layer(ExtrasLayer::new())
         // Above all that answers, counts or holds something for a call.
-        .layer(access)
+        .layer(access.clone())
         // Below the question whether a caller may use a name, above all that knows a model by its own.
         .layer(NamesLayer::new(config))
         // Above all that tries: a call counts once, however often it is tried.
         .layer(option_layer(limits))
+        // Another model is asked when trying the first again did not help.
+        .layer(policies::fallback(config, access))
         // Above the choice of a deployment, so that each attempt is routed afresh.
         .layer(policies::retry(config, registries))
         // Innermost, since what is below differs from deployment to deployment.

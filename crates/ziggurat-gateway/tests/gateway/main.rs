@@ -6,6 +6,7 @@ mod binary;
 mod calls;
 mod client;
 mod departures;
+mod fallbacks;
 mod keys;
 mod limits;
 mod rate_limits;
