@@ -6,15 +6,19 @@
 //! tokens; never a word of the conversation, and of an error only what the gateway itself says.
 
 use std::error::Error as StdError;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Level, enabled, event};
 use ziggurat_core::{
-    Call, CallService, Caller, End, Error, Operation, Origin, Outcome, Reply, Settle, Str, Ticket,
+    Call, CallService, Caller, End, Error, Operation, Origin, Outcome, Reply, ReplyHead, Settle,
+    Str, Ticket,
 };
 
 use crate::logs::CALL;
@@ -39,6 +43,14 @@ struct Line {
     model: Str,
     operation: Operation,
     streamed: bool,
+    answered: OnceLock<Answered>,
+}
+
+/// What is known once an answer begins.
+struct Answered {
+    cached: bool,
+    fallbacks: u32,
+    group: Option<Str>,
 }
 
 impl ObserveLayer {
@@ -60,20 +72,49 @@ impl<S> Layer<S> for ObserveLayer {
 impl<S: CallService> Service<Call> for Observe<S> {
     type Response = Reply;
     type Error = Error;
-    type Future = S::Future;
+    type Future = ObserveFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, call: Call) -> S::Future {
+    fn call(&mut self, call: Call) -> Self::Future {
         // A successful call is a line at `info`; where not even failures are wanted, nothing is kept.
-        if enabled!(target: CALL, Level::WARN) {
+        let line = enabled!(target: CALL, Level::WARN).then(|| {
             let line = Arc::new(Line::of(&call));
             // A call that is over, or has no settlement, has no end to be told of.
-            drop(call.register(line, Ticket::default()));
+            drop(call.register(Arc::<Line>::clone(&line), Ticket::default()));
+            line
+        });
+        ObserveFuture { inner: self.inner.call(call), line }
+    }
+}
+
+pin_project! {
+    /// The reply to come.
+    pub struct ObserveFuture<F> {
+        #[pin]
+        inner: F,
+        line: Option<Arc<Line>>,
+    }
+}
+
+impl<F: Future<Output = Result<Reply, Error>>> Future for ObserveFuture<F> {
+    type Output = Result<Reply, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let reply = ready!(this.inner.poll(cx));
+        if let (Some(line), Ok(reply)) = (this.line.take(), &reply) {
+            let _ = line.answered.set(Answered::of(reply.head()));
         }
-        self.inner.call(call)
+        Poll::Ready(reply)
+    }
+}
+
+impl Answered {
+    fn of(head: &ReplyHead) -> Self {
+        Self { cached: head.cached, fallbacks: head.fallbacks, group: head.group.clone() }
     }
 }
 
@@ -89,6 +130,7 @@ impl Line {
             model: call.model().clone(),
             operation: call.operation(),
             streamed: call.is_streamed(),
+            answered: OnceLock::new(),
         }
     }
 }
@@ -112,6 +154,11 @@ impl Settle for Line {
 impl Line {
     fn write<const WARN: bool>(&self, outcome: &Outcome, error: Option<&Error>) {
         let usage = outcome.usage.as_ref();
+        let answered = self.answered.get();
+        let cached = answered.is_some_and(|answered| answered.cached);
+        let fallbacks = answered.map(|answered| answered.fallbacks);
+        let fallbacks = fallbacks.or(error.map(Error::fallbacks)).filter(|number| *number > 0);
+        let group = answered.and_then(|answered| answered.group.as_deref());
         macro_rules! line {
             ($level:expr) => {
                 event!(
@@ -130,7 +177,10 @@ impl Line {
                     cost = outcome.cost.map(|cost| tracing::field::display(cost.total())),
                     first_content_ms = outcome.first_content.map(milliseconds),
                     total_ms = milliseconds(outcome.total),
-                    attempts = outcome.attempts.len().max(1),
+                    attempts = outcome.attempts.len().max(usize::from(!cached)),
+                    fallbacks,
+                    answered_by = group,
+                    cached = cached.then_some(true),
                     losses = outcome.losses.len(),
                     caller = self.caller.key(),
                     call_id = self.id.as_str(),

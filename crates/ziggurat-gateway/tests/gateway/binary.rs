@@ -300,7 +300,7 @@ async fn neither_prompts_nor_keys_are_logged_at_any_level() {
             '{}', api_key: hunter-anthropic}}}}\n\
          - {{model_name: away, litellm_params: {{model: openai/x, api_base: 'http://127.0.0.1:1', \
             api_key: hunter-away}}}}\n\
-         general_settings: {{master_key: hunter-master}}\n",
+         general_settings: {{master_key: hunter-master}}\nrouter_settings: {{num_retries: 0}}\n",
         openai.base_url(),
         anthropic.base_url()
     ));
@@ -415,4 +415,27 @@ async fn each_call_is_one_line_of_json_that_says_how_it_went() {
     assert_eq!((&unknown["level"], &unknown["status"]), (&json!("INFO"), &json!(404)));
     assert_eq!(left["end"], "cancelled");
     assert!(left["output_tokens"].as_u64().unwrap() >= 1 && left["estimated"] == true, "{left}");
+}
+
+#[tokio::test]
+async fn a_line_tells_what_it_took() {
+    let (_directory, path) = file(
+        "model_list:
+  - {model_name: away, litellm_params: {model: openai/x, api_base: 'http://127.0.0.1:1', api_key: k}}
+  - {model_name: echo, litellm_params: {model: mock/echo}}
+router_settings: {num_retries: 1, fallbacks: [{away: [echo]}]}
+litellm_settings: {json_logs: true}
+ziggurat: {retry: {backoff_base: 1ms}}
+",
+    );
+    let process = Process::start(&["--config", &path], &[]).await;
+    let answer = Ask::json(CHAT, &chat("away", "hi")).send(process.address).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    process.signal("TERM");
+    let (_, _, logged) = process.end().await;
+    let line = logged.lines().find(|line| line.contains("ziggurat::call")).expect("a line");
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["model"], &line["answered_by"]), (&json!("away"), &json!("echo")));
+    assert_eq!((&line["attempts"], &line["fallbacks"]), (&json!(3), &json!(1)));
+    assert_eq!((&line["end"], &line["cached"]), (&json!("success"), &Value::Null));
 }
