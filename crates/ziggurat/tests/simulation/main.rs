@@ -10,6 +10,7 @@ mod bounds;
 mod limits;
 mod pick;
 mod retries;
+mod shared;
 
 use std::time::Duration;
 
