@@ -60,6 +60,8 @@ struct Stream {
     leave: Option<Box<Leave>>,
     /// Whether what is below is being polled: where that panics it is not asked again.
     polling: bool,
+    /// Whether the deadline's timer was set, which its first poll does.
+    deadline_set: bool,
 }
 
 // There is one of these a stream, in a box already.
@@ -199,6 +201,7 @@ impl Stream {
             request_id,
             leave: None,
             polling: false,
+            deadline_set: false,
         }
     }
 
@@ -229,6 +232,9 @@ impl Stream {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.is_late(cx) {
+            return self.give_up(past_deadline());
+        }
         loop {
             match &mut self.state {
                 State::Done => return Poll::Ready(None),
@@ -276,6 +282,20 @@ impl Stream {
                 },
             }
             return self.poll_clocks(cx);
+        }
+    }
+
+    /// Whether the deadline has passed. Asked before every read: a caller that reads slowly finds something each time.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        if matches!(self.state, State::Done) {
+            return false;
+        }
+        let Some(deadline) = &mut self.deadline else { return false };
+        // The first poll sets it; after that a look is enough, until there is nothing to do but wait.
+        if std::mem::replace(&mut self.deadline_set, true) {
+            deadline.is_elapsed()
+        } else {
+            deadline.as_mut().poll(cx).is_ready()
         }
     }
 
@@ -376,4 +396,53 @@ fn encode(encoder: &mut dyn StreamEncoder, events: &[Event]) -> Bytes {
         encoder.encode(event, &mut out);
     }
     Bytes::from(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::sleep;
+    use ziggurat_core::{Facts, Frames, Operation};
+    use ziggurat_dialects::OPENAI;
+
+    use super::*;
+
+    /// Has always more to say.
+    struct Endless;
+
+    impl Frames for Endless {
+        fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+            Poll::Ready(Some(Ok(Frame::new(Bytes::from_static(b": \n\n"), Facts::KEEP_ALIVE))))
+        }
+    }
+
+    /// The clocks were looked at when nothing was there to be read alone: who read slowly kept a call for as long as there was.
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_holds_for_those_who_read_slowly() {
+        let second = Duration::from_secs(1);
+        let mut reply = Reply::frames(Endless);
+        reply.head_mut().dialect = Some(OPENAI);
+        let settings = Settings::default();
+        let ask = Ask::new(Operation::Chat, "model");
+        let deadline = Some(Instant::now() + 10 * second);
+        let mut body = ResponseBody::stream(
+            reply,
+            OPENAI,
+            &ask,
+            &settings,
+            deadline,
+            Str::from("request"),
+            None,
+        );
+        for read in 0..10 {
+            let data = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.unwrap().unwrap();
+            assert_eq!(data.into_data().unwrap(), ": \n\n", "{read}");
+            sleep(second).await;
+        }
+        let data = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.unwrap().unwrap();
+        let data = data.into_data().unwrap();
+        assert!(data.starts_with(br#"data: {"error""#), "{data:?}");
+        assert!(poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.is_none());
+    }
 }

@@ -42,6 +42,23 @@ pub(super) struct Settings {
     pub(super) ambient: Arc<dyn Ambient>,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_body: 100 << 20,
+            body_timeout: Duration::from_secs(30),
+            deadline: None,
+            keepalive_after: None,
+            shutdown: None,
+            litellm_headers: true,
+            show_reasoning: true,
+            disconnect: Policy::default(),
+            drains: Drains::default(),
+            ambient: Arc::new(System),
+        }
+    }
+}
+
 impl Default for FrontDoorLayer {
     fn default() -> Self {
         Self::new()
@@ -53,19 +70,7 @@ impl FrontDoorLayer {
     /// keep-alives, cuts the calls of clients that leave, and answers 404 to what is no model call.
     #[must_use]
     pub fn new() -> Self {
-        let settings = Settings {
-            max_body: 100 << 20,
-            body_timeout: Duration::from_secs(30),
-            deadline: None,
-            keepalive_after: None,
-            shutdown: None,
-            litellm_headers: true,
-            show_reasoning: true,
-            disconnect: Policy::default(),
-            drains: Drains::default(),
-            ambient: Arc::new(System),
-        };
-        Self { settings, otherwise: NotFound::default() }
+        Self { settings: Settings::default(), otherwise: NotFound::default() }
     }
 }
 
