@@ -22,7 +22,7 @@ fn stack(world: &World) -> Stack {
             .layer(RateLimitLayer::new(limiter, rules).ambient(world.ambient()))
             .layer(world.probe("limited"))
             .layer(RetryLayer::new().retries(1).ambient(world.ambient()))
-            .service(Pick::new(world, &["a", "b"])),
+            .service(Pick::new(world, &[("model", &["a", "b"])])),
     )
 }
 

@@ -11,6 +11,7 @@ mod limits;
 mod pick;
 mod retries;
 mod shared;
+mod whole;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! The simplest router: of several deployments, one that was not tried, by chance.
+//! The simplest router: of a model's deployments, one that was not tried, by chance.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use tower::{Layer, Service, ServiceExt};
 use ziggurat::http::{Deployment, Translate, TranslateLayer};
 
 use ziggurat::layers::{Peek, PeekLayer, Timeout, TimeoutLayer};
-use ziggurat::{Ambient, Call, Error, Reply};
+use ziggurat::{Ambient, Call, Error, ErrorKind, Reply};
 use ziggurat_testkit::sim::{SimTransport, World};
 
 use crate::{deployment, secs};
@@ -23,17 +23,27 @@ pub(crate) fn lane(world: &World, deployment: Deployment) -> Lane {
     PeekLayer::new().layer(timeout.layer(TranslateLayer::new(deployment).layer(provider)))
 }
 
-/// Chooses among deployments.
+/// Chooses among the deployments of a model.
 #[derive(Clone)]
 pub(crate) struct Pick {
-    lanes: Arc<[(String, Lane)]>,
+    groups: Arc<[Group]>,
     ambient: Arc<dyn Ambient>,
 }
 
+struct Group {
+    model: String,
+    lanes: Vec<(String, Lane)>,
+}
+
 impl Pick {
-    pub(crate) fn new(world: &World, names: &[&str]) -> Self {
-        let lane = |name: &&str| ((*name).to_owned(), lane(world, deployment(world, name)));
-        Self { lanes: names.iter().map(lane).collect(), ambient: world.ambient() }
+    /// Models, and the deployments of each.
+    pub(crate) fn new(world: &World, groups: &[(&str, &[&str])]) -> Self {
+        let group = |(model, names): &(&str, &[&str])| {
+            let lanes =
+                names.iter().map(|name| ((*name).to_owned(), lane(world, deployment(world, name))));
+            Group { model: (*model).to_owned(), lanes: lanes.collect() }
+        };
+        Self { groups: groups.iter().map(group).collect(), ambient: world.ambient() }
     }
 }
 
@@ -47,13 +57,15 @@ impl Service<Call> for Pick {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
+        let group = self.groups.iter().find(|group| *call.model() == *group.model);
+        let Some(Group { lanes, .. }) = group else {
+            let error = Error::new(ErrorKind::NotFound, "there is no such model");
+            return Box::pin(ready(Err(error)));
+        };
         let tried = call.scope().map(|scope| scope.tried()).unwrap_or_default();
-        let fresh: Vec<_> = self
-            .lanes
-            .iter()
-            .filter(|(name, _)| tried.iter().all(|tried| tried != name.as_str()))
-            .collect();
-        let of = if fresh.is_empty() { self.lanes.iter().collect() } else { fresh };
+        let is_fresh = |name: &str| tried.iter().all(|tried| *tried != *name);
+        let fresh: Vec<_> = lanes.iter().filter(|(name, _)| is_fresh(name)).collect();
+        let of = if fresh.is_empty() { lanes.iter().collect() } else { fresh };
         let (_, lane) = of[usize::try_from(self.ambient.random() % of.len() as u64).unwrap()];
         let (lane, elsewhere) = (lane.clone(), of.len() > 1);
         Box::pin(async move {

@@ -15,13 +15,12 @@ fn budget(seed: u64) -> (u32, u32) {
 fn stack(world: &World) -> Stack {
     let (percent, per_second) = budget(world.seed());
     let budget = RetryBudget::percent(percent).per_second(per_second);
-    let pick =
-        Pick::new(world, if world.chance("lanes").percent(30) { &["a"] } else { &["a", "b"] });
+    let lanes: &[&str] = if world.chance("lanes").percent(30) { &["a"] } else { &["a", "b"] };
     world.calls(
         ServiceBuilder::new()
             .layer(RetryLayer::new().retries(2).budget(budget).ambient(world.ambient()))
             .layer(world.probe("attempt"))
-            .service(pick),
+            .service(Pick::new(world, &[("model", lanes)])),
     )
 }
 

@@ -31,7 +31,7 @@ fn stack(world: &World) -> Stack {
             .layer(layer.shared(shared).outage(outage))
             .layer(world.probe("limited"))
             .layer(RetryLayer::new().retries(1).ambient(world.ambient()))
-            .service(Pick::new(world, &["a", "b"])),
+            .service(Pick::new(world, &[("model", &["a", "b"])])),
     )
 }
 
