@@ -118,12 +118,11 @@ pub fn fallback(config: &Config, access: AccessLayer) -> FallbackLayer {
 pub fn retry(config: &Config, registries: &Registries) -> RetryLayer {
     let own = &config.ziggurat.retry;
     let router = &config.router;
-    // No wait is shorter than the least that is configured, as far as the backoff goes.
-    let least = router.retry_after.unwrap_or(Duration::ZERO);
     let mut layer = RetryLayer::new()
         .retries(config.retries(None))
         .most(MOST_RETRIES)
-        .backoff(own.backoff_base.max(least), own.backoff_cap.max(least))
+        .backoff(own.backoff_base, own.backoff_cap)
+        .least_wait(router.retry_after.unwrap_or(Duration::ZERO))
         .max_wait(own.retry_after_cap)
         .budget(budget(own.budget_ratio, own.budget_floor))
         .budgets(registries.retry_budgets.clone());

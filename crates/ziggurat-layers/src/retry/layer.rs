@@ -1,10 +1,10 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tower_layer::Layer;
 use ziggurat_core::{Ambient, Call, Error, Instant, Str, System};
 
+use super::models::Models;
 use super::policy::{Hope, hope};
 use super::{Retry, RetryBudget, RetryBudgets, RetryPolicy};
 
@@ -18,23 +18,17 @@ pub struct RetryLayer {
 pub(super) struct Settings {
     retries: u32,
     most: u32,
+    least_wait: Duration,
     base: Duration,
     cap: Duration,
     max_wait: Duration,
     max_wait_for_us: Duration,
     least_time: Duration,
     policy: Option<RetryPolicy>,
-    models: HashMap<Str, Model>,
+    models: Models,
     budget: RetryBudget,
     pub(super) budgets: RetryBudgets,
     ambient: Arc<dyn Ambient>,
-}
-
-/// What is said for one model.
-#[derive(Clone, Debug, Default)]
-struct Model {
-    retries: Option<u32>,
-    policy: Option<RetryPolicy>,
 }
 
 impl Default for RetryLayer {
@@ -42,13 +36,14 @@ impl Default for RetryLayer {
         let settings = Settings {
             retries: 2,
             most: 10,
+            least_wait: Duration::ZERO,
             base: Duration::from_millis(500),
             cap: Duration::from_secs(8),
             max_wait: Duration::from_secs(60),
             max_wait_for_us: Duration::from_secs(1),
             least_time: Duration::ZERO,
             policy: None,
-            models: HashMap::new(),
+            models: Models::default(),
             budget: RetryBudget::default(),
             budgets: RetryBudgets::new(),
             ambient: Arc::new(System),
@@ -84,6 +79,12 @@ impl RetryLayer {
         self.with(|settings| (settings.base, settings.cap) = (base, cap))
     }
 
+    /// Waits at least so long where nobody says how long; 0 unless told. Not where a sibling is free.
+    #[must_use]
+    pub fn least_wait(self, wait: Duration) -> Self {
+        self.with(|settings| settings.least_wait = wait)
+    }
+
     /// Waits for as long as a provider asks for, up to this; one that asks for more is not tried again. 60 s unless told.
     #[must_use]
     pub fn max_wait(self, wait: Duration) -> Self {
@@ -109,17 +110,18 @@ impl RetryLayer {
         self.with(|settings| settings.policy = Some(policy))
     }
 
-    /// The same for one model, instead of the policy for all.
+    /// The same for one model, or for those whose names fit a pattern (`openai/*`), instead of the policy for all.
     #[must_use]
     pub fn model_policy(self, model: impl Into<Str>, policy: RetryPolicy) -> Self {
-        self.with(|settings| settings.models.entry(model.into()).or_default().policy = Some(policy))
+        self.with(|settings| settings.models.entry(model.into()).policy = Some(policy))
     }
 
-    /// Sets the number of retries for one model, instead of the number for all.
+    /// Sets the number of retries for one model, or for those whose names fit a pattern (`openai/*`), instead of the number for
+    /// all.
     #[must_use]
     pub fn model_retries(self, model: impl Into<Str>, retries: u32) -> Self {
         self.with(|settings| {
-            settings.models.entry(model.into()).or_default().retries = Some(retries);
+            settings.models.entry(model.into()).retries = Some(retries);
         })
     }
 
@@ -209,7 +211,8 @@ impl Settings {
         }
         let Some(told) = error.retry_after() else {
             let factor = 1u32.checked_shl(retries).unwrap_or(u32::MAX);
-            return Some(self.up_to(self.base.saturating_mul(factor).min(self.cap)));
+            let wait = self.up_to(self.base.saturating_mul(factor).min(self.cap));
+            return Some(wait.max(self.least_wait));
         };
         let most = match hope(error) {
             Hope::Later => self.max_wait_for_us,

@@ -85,8 +85,9 @@
 //! | [`max_wait_for_refusals`](RetryLayer::max_wait_for_refusals) | 1 s | the same for refusals of the gateway's own |
 //! | [`least_time`](RetryLayer::least_time) | 0 | what must be left until the deadline for an attempt to begin |
 //! | [`policy`](RetryLayer::policy) | none | numbers by kind: `retry_policy` |
-//! | [`model_policy`](RetryLayer::model_policy) | none | the same for one model: `model_group_retry_policy` |
-//! | [`model_retries`](RetryLayer::model_retries) | none | `num_retries` for one model |
+//! | [`model_policy`](RetryLayer::model_policy) | none | the same for one model, or a pattern: `model_group_retry_policy` |
+//! | [`model_retries`](RetryLayer::model_retries) | none | `num_retries` for one model, or a pattern |
+//! | [`least_wait`](RetryLayer::least_wait) | 0 | what a backoff waits at least: `retry_after` |
 //! | [`budget`](RetryLayer::budget) | 20 %, 10 a second | what one deployment may cause |
 //! | [`budgets`](RetryLayer::budgets) | the layer's own | the books of it |
 //! | [`ambient`](RetryLayer::ambient) | the machine's | where chance comes from |
@@ -99,6 +100,7 @@
 mod budget;
 mod future;
 mod layer;
+mod models;
 mod policy;
 mod service;
 #[cfg(test)]

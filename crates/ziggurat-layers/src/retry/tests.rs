@@ -254,6 +254,8 @@ async fn waits_double_up_to_the_cap_and_are_drawn_by_lot() {
     assert!(longest.iter().all(|wait| *wait < 8000) && longest[5] > 7900, "{longest:?}");
     let layer = layer().backoff(secs(1), secs(3)).retries(3);
     assert_eq!(ask(&layer, fails(4)).await.1.times(), [0, 500, 1500, 3000]);
+    let layer = layer.least_wait(Duration::from_millis(1200));
+    assert_eq!(ask(&layer, fails(4)).await.1.times(), [0, 1200, 2400, 3900]);
 }
 
 #[tokio::test(start_paused = true)]
