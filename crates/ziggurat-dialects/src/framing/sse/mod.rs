@@ -221,7 +221,8 @@ impl<R: SideReader> Cutter for SseCutter<R> {
         let mut frame = Frame::new(Bytes::new(), Facts::NONE);
         if !self.carry.is_empty() {
             // The last event lacks its blank line. It is put in: some clients wait for it.
-            if self.scan.in_line() {
+            if self.scan.in_line() || self.scan.after_cr {
+                // After a CR it ends no line of its own.
                 self.carry.extend_from_slice(b"\n");
             }
             self.carry.extend_from_slice(b"\n");
