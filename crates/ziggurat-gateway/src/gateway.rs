@@ -7,6 +7,7 @@ use ziggurat_http::ServeOptions;
 
 use crate::config::{Config, Environment, Problem, Report};
 use crate::deployments::{Fault, Maker, Shared};
+use crate::door::admin::AdminLayer;
 use crate::door::limits;
 use crate::notes;
 use crate::registries::Registries;
@@ -34,6 +35,7 @@ pub struct Gateway {
     table: Arc<Table>,
     registries: Registries,
     calls: Calls,
+    admin: AdminLayer,
 }
 
 impl Gateway {
@@ -80,21 +82,24 @@ impl Gateway {
         let table = Table::new(makers, only, System.unix_time().as_secs());
         let registries = registries.clone();
         let table = Arc::new(table);
-        let calls = match stack::calls(&config, &registries, Arc::clone(&table)) {
+        let calls = stack::calls(&config, &registries, Arc::clone(&table));
+        let calls = match calls {
             Ok(calls) => calls,
             Err(bad) => {
                 report.errors.push(config.problem("redis", bad.to_string()));
                 return Err(report);
             }
         };
-        let gateway = Self { config: Arc::new(config), table, registries, calls };
+        let config = Arc::new(config);
+        let admin = AdminLayer::new(Arc::clone(&config));
+        let gateway = Self { config, table, registries, calls, admin };
         Ok((gateway, report.warnings))
     }
 
     /// The gateway as an http service. Every one that is made has an admission of its own.
     #[must_use]
     pub fn app(&self, ending: &Ending) -> App {
-        stack::http(&self.config, self.calls.clone(), ending)
+        stack::http(&self.config, self.admin.clone(), self.calls.clone(), ending)
     }
 
     /// The bounds of the server that serves it.

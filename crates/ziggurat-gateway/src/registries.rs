@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ziggurat_layers::rate_limit::Limiter;
 use ziggurat_layers::retry::RetryBudgets;
@@ -67,12 +68,28 @@ impl Registries {
         if let Some(known) = servers.get(address.expose()) {
             return Ok(known.clone());
         }
-        let redis = Redis::connect(Settings::from_url(address.expose())?)?;
+        let redis = connect(settings)?;
         let limits = Arc::new(LimitStore::new(redis.clone()));
         let shared = Shared { redis, limits };
         servers.insert(address.expose().to_owned(), shared.clone());
         Ok(shared)
     }
+
+    /// Waits, for a while, until other instances know what was used here. For an orderly end.
+    pub async fn flush(&self, time: Duration) {
+        let servers: Vec<Shared> = {
+            let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            servers.values().cloned().collect()
+        };
+        for shared in servers {
+            shared.limits.flush(time).await;
+        }
+    }
+}
+
+fn connect(settings: &RedisSettings) -> Result<Redis, BadSettings> {
+    let address = settings.address().ok_or(BadSettings::Host)?;
+    Redis::connect(Settings::from_url(address.expose())?)
 }
 
 impl std::fmt::Debug for Shared {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use tokio::net::TcpListener;
@@ -16,6 +17,8 @@ use crate::shutdown::Signals;
 use crate::stack::Ending;
 use crate::{logs, source};
 
+/// How long what was used may take to reach the other instances, at the end.
+const FLUSH: Duration = Duration::from_secs(1);
 const LOOPBACK: &str = "127.0.0.1";
 
 /// Does what the command line says.
@@ -109,6 +112,7 @@ async fn run(gateway: &Gateway, host: &str, port: u16) -> io::Result<()> {
     let options = gateway.serve_options(&ending);
     let app = gateway.app(&ending);
     ziggurat_http::serve(listener, app, options, signals.stop(&ending)).await?;
+    gateway.registries().flush(FLUSH).await;
     tracing::info!("stopped");
     Ok(())
 }

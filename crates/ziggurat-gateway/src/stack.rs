@@ -17,6 +17,7 @@ use ziggurat_layers::{Access, Fallback, Peek, RateLimit, Retry, Timeout, Timeout
 use ziggurat_store::redis::BadSettings;
 
 use crate::config::{Config, Timeouts};
+use crate::door::admin::{Admin, AdminLayer};
 use crate::door::auth::{Authenticate, AuthenticateLayer};
 use crate::door::cors::{Cors, CorsLayer};
 use crate::door::health::{Health, HealthLayer};
@@ -38,7 +39,7 @@ pub type Limited<S> = Either<RateLimit<S>, S>;
 /// What is tried more than once.
 pub type Tried = Fallback<Retry<Switch>>;
 /// The whole gateway: `http::Request` in, `http::Response` out, never an error.
-pub type App = Limits<Cors<Health<Authenticate<Admission<FrontDoor<Calls>>>>>>;
+pub type App = Limits<Cors<Health<Authenticate<Admin<Admission<FrontDoor<Calls>>>>>>>;
 
 /// Where a call can go.
 #[derive(Clone, Debug)]
@@ -137,7 +138,7 @@ pub(crate) fn calls(
 }
 
 /// The tower around calls: the gateway as an http service.
-pub(crate) fn http(config: &Config, calls: Calls, ending: &Ending) -> App {
+pub(crate) fn http(config: &Config, admin: AdminLayer, calls: Calls, ending: &Ending) -> App {
     let own = &config.ziggurat;
     let master_key = config.general.master_key.as_ref();
     let global = config.general.global_max_parallel_requests;
@@ -160,6 +161,8 @@ pub(crate) fn http(config: &Config, calls: Calls, ending: &Ending) -> App {
         .layer(HealthLayer::new(ending.stopping.clone()))
         // Before admission, so that strangers take no places.
         .layer(AuthenticateLayer::new(master_key))
+        // Behind the key, and before admission: whoever runs the gateway is not turned away because it is full.
+        .layer(admin)
         // Before a body is read, so that memory is bounded whatever comes.
         .layer(
             AdmissionLayer::new()

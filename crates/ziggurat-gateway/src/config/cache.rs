@@ -20,8 +20,6 @@ pub struct CacheSettings {
     pub mode: CacheMode,
     /// `supported_call_types`: the calls that are looked up; all, when absent.
     pub calls: Option<Vec<CachedCalls>>,
-    /// `max_size_in_memory`: how many answers memory holds.
-    pub max_entries: Option<u64>,
 }
 
 /// `cache_params.mode`.
@@ -100,6 +98,7 @@ const UNSUPPORTED: &[&str] = &[
     "default_redis_ttl",
     "disk_cache_dir",
     "max_messages",
+    "max_size_in_memory",
     "enable_caching_on_provider_specific_optional_params",
 ];
 
@@ -136,7 +135,6 @@ impl CacheSettings {
                 })
                 .unwrap_or_default(),
             calls: fields.read("supported_call_types", calls),
-            max_entries: fields.read("max_size_in_memory", Reader::count),
         };
         fields.unsupported_if(|key| {
             ["s3_", "gcs_", "qdrant_", "azure_", "redis_semantic_", "valkey_", "disk_"]

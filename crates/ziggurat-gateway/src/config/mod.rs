@@ -88,7 +88,7 @@
 //! | `max_fallbacks` | 0 to 100 | 5 |
 //! | `model_group_alias` | a mapping from names to a model, or to `{model, hidden}` | none |
 //! | `enable_pre_call_checks` | a boolean | `false` |
-//! | `optional_pre_call_checks` | a list of `session_affinity`, `deployment_affinity` | none |
+//! | `optional_pre_call_checks` | a list of `session_affinity`, `deployment_affinity`, `enforce_model_rate_limits` (which always hold) | none |
 //! | `deployment_affinity_ttl_seconds` | seconds, above 0 | 3600 |
 //! | `enable_tag_filtering` | a boolean | `false` |
 //! | `tag_filtering_match_any` | a boolean | `true` |
@@ -110,11 +110,10 @@
 //! | `cache` | a boolean | `false` |
 //! | `cache_params.type` | `local`, `redis` | `redis` where a server is named, else `local` |
 //! | `cache_params.url`, or `host`, `port`, `username`, `password`, `db`, `ssl` | a server | the variables `REDIS_URL`, `REDIS_HOST`, … |
-//! | `cache_params.ttl` | seconds, above 0 | the cache's |
+//! | `cache_params.ttl` | seconds, above 0 | 600 |
 //! | `cache_params.namespace` | text | none |
 //! | `cache_params.mode` | `default_on`, `default_off` | `default_on` |
 //! | `cache_params.supported_call_types` | a list of `completion`, `acompletion`, `anthropic_messages`, … | all |
-//! | `cache_params.max_size_in_memory` | entries | bounded by `ziggurat.cache.max_bytes` |
 //!
 //! # `general_settings`
 //!

@@ -140,9 +140,16 @@ const CHECKS: &[&str] = &[
     "router_budget_limiting",
     "responses_api_deployment_check",
     "forward_client_headers_by_model_group",
-    "enforce_model_rate_limits",
     "encrypted_content_affinity",
 ];
+
+impl Strategy {
+    /// LiteLLM's name for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        STRATEGIES.iter().find(|(_, strategy)| *strategy == self).map_or("", |(name, _)| name)
+    }
+}
 
 // === impl RouterSettings ===
 
@@ -228,11 +235,14 @@ impl OptionalChecks {
             match name.as_str() {
                 "session_affinity" => checks.session_affinity = true,
                 "deployment_affinity" => checks.deployment_affinity = true,
+                // They always hold.
+                "enforce_model_rate_limits" => {}
                 name if CHECKS.contains(&name) => {
                     reader.problems.unsupported(item.node.place(), item.path);
                 }
                 name => {
-                    let known = ["session_affinity", "deployment_affinity"];
+                    let known =
+                        ["session_affinity", "deployment_affinity", "enforce_model_rate_limits"];
                     let names = known.iter().chain(CHECKS).copied();
                     let message = match reader.problems.nearest(name, names) {
                         Some(near) => format!("unknown check, did you mean `{near}`?"),

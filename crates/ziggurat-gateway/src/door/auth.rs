@@ -27,7 +27,7 @@ use ziggurat_http::refuse;
 use super::either::{EitherBody, EitherFuture};
 
 /// The name by which the holder of the master key is known.
-const MASTER: &str = "master";
+pub(super) const MASTER: &str = "master";
 
 /// Headers that hold a key; see the [module](self).
 const HEADERS: [HeaderName; 5] = [

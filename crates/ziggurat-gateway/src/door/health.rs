@@ -9,27 +9,16 @@
 //! | `GET /health/readiness` | a JSON object; 503 once shutting down has begun |
 //! | `GET /` | what this is |
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
-use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body::Body as HttpBody;
-use http_body_util::Either;
-use pin_project_lite::pin_project;
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tower_layer::Layer;
-use tower_service::Service;
-use ziggurat_core::{BoxError, Error, ErrorKind};
-use ziggurat_http::refuse;
+
+use super::aside::{self, Aside, json_response, response};
 
 const LIVE: [&str; 2] = ["/health/liveliness", "/health/liveness"];
 const READY: &str = "/health/readiness";
@@ -42,11 +31,7 @@ pub struct HealthLayer {
 }
 
 /// Answers questions about health, and hands on everything else.
-#[derive(Clone, Debug)]
-pub struct Health<S> {
-    inner: S,
-    router: Router,
-}
+pub type Health<S> = Aside<S>;
 
 /// The paths of the [module](self), as a router of their own.
 pub fn router(stopping: CancellationToken) -> Router {
@@ -72,73 +57,12 @@ impl<S> Layer<S> for HealthLayer {
     type Service = Health<S>;
 
     fn layer(&self, inner: S) -> Health<S> {
-        Health { inner, router: router(self.stopping.clone()) }
+        Aside::new(inner, router(self.stopping.clone()), serves)
     }
 }
 
-// === impl Health ===
-
-impl<S, B, RB> Service<Request<B>> for Health<S>
-where
-    S: Service<Request<B>, Response = Response<RB>, Error = Infallible>,
-    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    type Response = Response<Either<Body, RB>>;
-    type Error = Infallible;
-    type Future = HealthFuture<<Router as Service<Request<B>>>::Future, S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The router is always ready.
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let path = request.uri().path();
-        if path == ROOT || path == READY || LIVE.contains(&path) {
-            HealthFuture { asked: Asked::Health { future: self.router.call(request) } }
-        } else {
-            HealthFuture { asked: Asked::Behind { future: self.inner.call(request) } }
-        }
-    }
-}
-
-pin_project! {
-    /// The answer to come.
-    pub struct HealthFuture<H, F> {
-        #[pin]
-        asked: Asked<H, F>,
-    }
-}
-
-pin_project! {
-    #[project = AskedProjection]
-    enum Asked<H, F> {
-        // It was a question about health.
-        Health {
-            #[pin]
-            future: H,
-        },
-        // It was anything else.
-        Behind {
-            #[pin]
-            future: F,
-        },
-    }
-}
-
-impl<H, F, B> Future for HealthFuture<H, F>
-where
-    H: Future<Output = Result<Response<Body>, Infallible>>,
-    F: Future<Output = Result<Response<B>, Infallible>>,
-{
-    type Output = Result<Response<Either<Body, B>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Ok(match self.project().asked.project() {
-            AskedProjection::Health { future } => ready!(future.poll(cx))?.map(Either::Left),
-            AskedProjection::Behind { future } => ready!(future.poll(cx))?.map(Either::Right),
-        }))
-    }
+fn serves(path: &str) -> bool {
+    path == ROOT || path == READY || LIVE.contains(&path)
 }
 
 // === the answers ===
@@ -170,33 +94,16 @@ async fn root() -> Response<Body> {
 }
 
 async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response<Body> {
-    let message = format!("this path takes GET, HEAD, not {method}");
-    let error = Error::new(ErrorKind::MethodNotAllowed, message);
-    let mut response = refuse(&uri, &headers, &error).map(Body::new);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response
-}
-
-fn json_response(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
-    response(status, "application/json", body.to_string())
-}
-
-fn response(
-    status: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Body>,
-) -> Response<Body> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    aside::wrong_method(&method, &uri, &headers, "GET, HEAD")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http::Request;
     use http_body_util::BodyExt;
+    use tower_service::Service;
 
     use super::*;
 

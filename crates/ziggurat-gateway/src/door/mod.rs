@@ -1,5 +1,7 @@
 //! What stands over http, before a request is a call: limits, pages, health, keys.
 
+pub mod admin;
+mod aside;
 pub mod auth;
 pub mod cors;
 pub mod either;

@@ -12,6 +12,7 @@ mod limits;
 mod rate_limits;
 mod requests;
 mod retries;
+mod shared;
 mod shutdown;
 mod upstreams;
 mod world;

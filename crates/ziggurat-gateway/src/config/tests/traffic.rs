@@ -40,7 +40,7 @@ fn router_settings_are_read() {
   max_fallbacks: 2
   model_group_alias: {gpt-4: gpt, secret: {model: gpt-4, hidden: true}}
   enable_pre_call_checks: true
-  optional_pre_call_checks: [session_affinity, deployment_affinity]
+  optional_pre_call_checks: [session_affinity, deployment_affinity, enforce_model_rate_limits]
   deployment_affinity_ttl_seconds: 60
   enable_tag_filtering: true
   tag_filtering_match_any: false
@@ -221,7 +221,6 @@ fn the_cache_is_read() {
     namespace: n
     mode: default_off
     supported_call_types: [acompletion, completion, anthropic_messages]
-    max_size_in_memory: 100
 ",
     )
     .unwrap();
@@ -231,7 +230,6 @@ fn the_cache_is_read() {
     assert_eq!(full.mode, CacheMode::Off);
     assert!(full.serves(CachedCalls::Chat) && full.serves(CachedCalls::Messages));
     assert!(!full.serves(CachedCalls::Embedding) && plain.calls.is_none());
-    assert_eq!(full.max_entries, Some(100));
 
     let inside = env([("REDIS_HOST", "from-env"), ("REDIS_PORT", "7")]);
     for text in [

@@ -1,0 +1,220 @@
+//! What those who run the gateway ask it, at LiteLLM's paths and with its JSON.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `GET /router/settings` | how calls are routed, tried again and handed on |
+//!
+//! They want the master key, where there is one: behind [`auth`](super::auth), and asked again here, for a caller that it knows may
+//! be somebody else.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::{self, Next};
+use axum::routing::get;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use serde_json::{Map, Value, json};
+use tower_layer::Layer;
+use ziggurat_core::{Caller, Error, ErrorKind};
+use ziggurat_http::refuse;
+
+use super::aside::{self, Aside, json_response};
+use super::auth::MASTER;
+use crate::config::{Config, FallbackRule, Reference};
+
+const ROUTER: &str = "/router/settings";
+
+/// The largest body, in bytes.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Makes an [`Admin`].
+#[derive(Clone, Debug)]
+pub struct AdminLayer {
+    state: Arc<Known>,
+}
+
+/// Answers questions of those who run the gateway, and hands on everything else.
+pub type Admin<S> = Aside<S>;
+
+#[derive(Debug)]
+struct Known {
+    config: Arc<Config>,
+}
+
+// === impl AdminLayer ===
+
+impl AdminLayer {
+    /// Answers for a gateway of this configuration.
+    #[must_use]
+    pub fn new(config: Arc<Config>) -> Self {
+        Self { state: Arc::new(Known { config }) }
+    }
+}
+
+impl<S> Layer<S> for AdminLayer {
+    type Service = Admin<S>;
+
+    fn layer(&self, inner: S) -> Admin<S> {
+        Aside::new(inner, router(Arc::clone(&self.state)), serves)
+    }
+}
+
+fn serves(path: &str) -> bool {
+    path == ROUTER
+}
+
+fn router(state: Arc<Known>) -> Router {
+    Router::new()
+        .route(ROUTER, get(router_settings).fallback(only_get))
+        .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), guard))
+        .with_state(state)
+}
+
+/// Lets in the master, and everybody where there is none.
+async fn guard(
+    State(known): State<Arc<Known>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let caller = request.extensions().get::<Caller>();
+    let is_master = caller.is_some_and(|caller| caller.key() == Some(MASTER));
+    if known.config.general.master_key.is_some() && !is_master {
+        let message = "this path is for the master key only";
+        let error = Error::new(ErrorKind::Permission, message);
+        return refuse(request.uri(), request.headers(), &error).map(Body::new);
+    }
+    let time = known.config.ziggurat.limits.body_read_timeout;
+    let (uri, headers) = (request.uri().clone(), request.headers().clone());
+    // A body that never comes holds nobody up.
+    match tokio::time::timeout(time, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let error = Error::new(ErrorKind::RequestTimeout, "the body did not come in time");
+            refuse(&uri, &headers, &error).map(Body::new)
+        }
+    }
+}
+
+// === the router ===
+
+async fn router_settings(State(known): State<Arc<Known>>) -> Response<Body> {
+    let current = current(&known.config);
+    let fields: Vec<Value> = current
+        .iter()
+        .map(|(name, value)| json!({ "field_name": name, "field_value": value }))
+        .collect();
+    json_response(StatusCode::OK, &json!({ "fields": fields, "current_values": current }))
+}
+
+fn current(config: &Config) -> Map<String, Value> {
+    let router = &config.router;
+    let lists = config.fallbacks();
+    let aliases = router.aliases.iter().map(|alias| {
+        let value = json!({ "model": alias.model.name, "hidden": alias.hidden });
+        (alias.name.clone(), value)
+    });
+    let mut current = Map::new();
+    for (name, value) in [
+        ("routing_strategy", json!(router.strategy.name())),
+        ("num_retries", json!(config.retries(None))),
+        ("max_fallbacks", json!(router.max_fallbacks.unwrap_or(5))),
+        ("timeout", json!(router.timeout.map(|time| time.as_secs_f64()))),
+        ("stream_timeout", json!(router.stream_timeout.map(|time| time.as_secs_f64()))),
+        ("allowed_fails", json!(router.allowed_fails.or(config.litellm.allowed_fails))),
+        ("cooldown_time", json!(router.cooldown_time.map(|time| time.as_secs_f64()))),
+        ("disable_cooldowns", json!(router.disable_cooldowns)),
+        ("fallbacks", rules(lists.general.as_deref())),
+        ("default_fallbacks", json!(lists.default.as_deref().map(names))),
+        ("context_window_fallbacks", rules(lists.context_window.as_deref())),
+        ("content_policy_fallbacks", rules(lists.content_policy.as_deref())),
+        ("model_group_alias", Value::Object(aliases.collect())),
+        ("enable_pre_call_checks", json!(router.pre_call_checks)),
+        ("enable_tag_filtering", json!(router.tag_filtering)),
+        ("tag_filtering_match_any", json!(router.tags_match_any.unwrap_or(true))),
+    ] {
+        current.insert(name.to_owned(), value);
+    }
+    current
+}
+
+fn names(references: &[Reference]) -> Vec<&str> {
+    references.iter().map(|reference| reference.name.as_str()).collect()
+}
+
+/// The lists as LiteLLM writes them.
+fn rules(rules: Option<&[FallbackRule]>) -> Value {
+    let rule = |rule: &FallbackRule| {
+        let list = json!(names(&rule.models));
+        Value::Object([(rule.of.name.clone(), list)].into_iter().collect())
+    };
+    Value::Array(rules.unwrap_or_default().iter().map(rule).collect())
+}
+
+// === answers ===
+
+async fn only_get(method: Method, uri: Uri, headers: HeaderMap) -> Response<Body> {
+    aside::wrong_method(&method, &uri, &headers, "GET, HEAD")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::convert::Infallible;
+
+    use http_body_util::BodyExt;
+    use tower_service::Service;
+
+    use super::*;
+    use crate::config;
+
+    async fn ask(text: &str, request: Request<Body>) -> (u16, Value) {
+        let (config, _) = config::parse(text.as_bytes(), "test", &HashMap::new()).unwrap();
+        let inner = tower::service_fn(async |_: Request<Body>| {
+            Ok::<_, Infallible>(Response::builder().status(418).body(Body::empty()).unwrap())
+        });
+        let mut service = AdminLayer::new(Arc::new(config)).layer(inner);
+        let response = service.call(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    fn request(method: &str, path: &str, body: &str) -> Request<Body> {
+        Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_master_is_let_in() {
+        let text = "general_settings: {master_key: sk-1}";
+        for (method, path) in [("GET", ROUTER)] {
+            let mut asked = request(method, path, "{}");
+            assert_eq!(ask(text, request(method, path, "{}")).await.0, 403);
+            asked.extensions_mut().insert(Caller::new("somebody"));
+            assert_eq!(ask(text, asked).await.0, 403);
+        }
+        let mut asked = request("GET", ROUTER, "");
+        asked.extensions_mut().insert(Caller::new(MASTER));
+        assert_eq!(ask(text, asked).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn the_settings_of_the_router_are_told() {
+        let text = "router_settings: {routing_strategy: least-busy, fallbacks: [{a: [b]}]}";
+        let (status, body) = ask(text, request("GET", ROUTER, "")).await;
+        let current = &body["current_values"];
+        assert_eq!((status, &current["routing_strategy"]), (200, &json!("least-busy")));
+        assert_eq!(current["fallbacks"], json!([{"a": ["b"]}]));
+        assert_eq!(current["num_retries"], 2);
+    }
+
+    #[tokio::test]
+    async fn other_paths_and_methods_are_not_its_business() {
+        for path in ["/v1/models", "/router", "//router/settings", "/router/settings/"] {
+            assert_eq!(ask("{}", request("POST", path, "")).await.0, 418, "{path}");
+        }
+        assert_eq!(ask("{}", request("POST", ROUTER, "")).await.0, 405);
+    }
+}
