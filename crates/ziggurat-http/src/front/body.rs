@@ -329,6 +329,8 @@ impl Stream {
 
     fn give_up(&mut self, error: Error) -> Poll<Option<Bytes>> {
         match std::mem::replace(&mut self.state, State::Done) {
+            // Its terminator has gone out: what is late is the end of the line, and the caller has everything.
+            State::Streaming(reply) if reply.scope().is_none() => return Poll::Ready(None),
             State::Streaming(mut reply) => reply.end(&End::Failure(error.clone())),
             State::Waiting(asking, guard) => {
                 drop(asking);
@@ -403,7 +405,7 @@ mod tests {
     use std::future::poll_fn;
 
     use tokio::time::sleep;
-    use ziggurat_core::{Facts, Frames, Operation};
+    use ziggurat_core::{Facts, Frames, Operation, Settlement};
     use ziggurat_dialects::OPENAI;
 
     use super::*;
@@ -417,32 +419,54 @@ mod tests {
         }
     }
 
+    fn body(frames: impl Frames + 'static, deadline: Instant) -> (ResponseBody, Guard) {
+        let mut reply = Reply::frames(frames);
+        reply.head_mut().dialect = Some(OPENAI);
+        let call = Settlement::open();
+        reply.hold(call.scope().attempt().unwrap());
+        let settings = Settings::default();
+        let ask = Ask::new(Operation::Chat, "model");
+        let (deadline, id) = (Some(deadline), Str::from("request"));
+        (ResponseBody::stream(reply, OPENAI, &ask, &settings, deadline, id, None), call)
+    }
+
+    async fn read(body: &mut ResponseBody) -> Option<Bytes> {
+        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
+        Some(frame.unwrap().into_data().unwrap())
+    }
+
     /// The clocks were looked at when nothing was there to be read alone: who read slowly kept a call for as long as there was.
     #[tokio::test(start_paused = true)]
     async fn the_deadline_holds_for_those_who_read_slowly() {
         let second = Duration::from_secs(1);
-        let mut reply = Reply::frames(Endless);
-        reply.head_mut().dialect = Some(OPENAI);
-        let settings = Settings::default();
-        let ask = Ask::new(Operation::Chat, "model");
-        let deadline = Some(Instant::now() + 10 * second);
-        let mut body = ResponseBody::stream(
-            reply,
-            OPENAI,
-            &ask,
-            &settings,
-            deadline,
-            Str::from("request"),
-            None,
-        );
-        for read in 0..10 {
-            let data = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.unwrap().unwrap();
-            assert_eq!(data.into_data().unwrap(), ": \n\n", "{read}");
+        let (mut body, _call) = body(Endless, Instant::now() + 10 * second);
+        for number in 0..10 {
+            assert_eq!(read(&mut body).await.unwrap(), ": \n\n", "{number}");
             sleep(second).await;
         }
-        let data = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.unwrap().unwrap();
-        let data = data.into_data().unwrap();
-        assert!(data.starts_with(br#"data: {"error""#), "{data:?}");
-        assert!(poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.is_none());
+        let last = read(&mut body).await.unwrap();
+        assert!(last.starts_with(br#"data: {"error""#), "{last:?}");
+        assert!(read(&mut body).await.is_none());
+    }
+
+    /// Ends, and keeps the line open.
+    struct Lingering(bool);
+
+    impl Frames for Lingering {
+        fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+            if std::mem::replace(&mut self.0, true) {
+                return Poll::Pending;
+            }
+            let done = Bytes::from_static(b"data: [DONE]\n\n");
+            Poll::Ready(Some(Ok(Frame::new(done, Facts::TERMINATOR))))
+        }
+    }
+
+    /// An error was told after the end of an answer whose provider was slow to end the line.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_complete_is_never_late() {
+        let (mut body, _call) = body(Lingering(false), Instant::now() + Duration::from_secs(1));
+        assert_eq!(read(&mut body).await.unwrap(), "data: [DONE]\n\n");
+        assert!(read(&mut body).await.is_none());
     }
 }
