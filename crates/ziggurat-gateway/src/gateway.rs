@@ -1,6 +1,7 @@
 //! A gateway, ready to serve: what is configured, made into a tower.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
 
 use ziggurat_core::{Ambient, System};
 use ziggurat_http::ServeOptions;
@@ -11,6 +12,7 @@ use crate::door::admin::AdminLayer;
 use crate::door::limits;
 use crate::notes;
 use crate::registries::Registries;
+use crate::reload::Reload;
 use crate::stack::{self, App, Calls, Ending};
 use crate::switch::{Listed, Table};
 
@@ -53,13 +55,13 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// As [`new`](Self::new). The books are then as they were.
     pub fn with(
         config: Config,
         env: &dyn Environment,
         registries: &Registries,
     ) -> Result<(Self, Vec<Problem>), Report> {
-        let shared = Shared::new(&config, env);
+        let shared = Shared::new(&config, env, registries);
         let mut report = Report::default();
         let mut makers = Vec::new();
         for entry in &config.deployments {
@@ -90,16 +92,25 @@ impl Gateway {
                 return Err(report);
             }
         };
+        let ids: HashSet<&str> = config.deployments.iter().map(|entry| &*entry.id).collect();
+        registries.retain(shared.transport_options(), |id| ids.contains(id));
         let config = Arc::new(config);
         let admin = AdminLayer::new(Arc::clone(&config));
         let gateway = Self { config, table, registries, calls, admin };
         Ok((gateway, report.warnings))
     }
 
-    /// The gateway as an http service. Every one that is made has an admission of its own.
+    /// The gateway as an http service. All that are made count what is in flight together.
     #[must_use]
     pub fn app(&self, ending: &Ending) -> App {
-        stack::http(&self.config, self.admin.clone(), self.calls.clone(), ending)
+        let (admin, calls) = (self.admin.clone(), self.calls.clone());
+        stack::http(&self.config, &self.registries, admin, calls, ending)
+    }
+
+    /// The gateway as an http service by which its configuration can be read again.
+    pub(crate) fn app_under(&self, ending: &Ending, reload: Weak<Reload>) -> App {
+        let (admin, calls) = (self.admin.clone().reloading(reload), self.calls.clone());
+        stack::http(&self.config, &self.registries, admin, calls, ending)
     }
 
     /// The bounds of the server that serves it.
@@ -124,6 +135,10 @@ impl Gateway {
     #[must_use]
     pub fn registries(&self) -> &Registries {
         &self.registries
+    }
+
+    pub(crate) fn shared_config(&self) -> Arc<Config> {
+        Arc::clone(&self.config)
     }
 
     /// What is configured.

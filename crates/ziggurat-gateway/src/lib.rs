@@ -44,6 +44,7 @@ mod notes;
 pub mod observe;
 pub mod policies;
 mod registries;
+pub mod reload;
 pub mod run;
 pub mod shutdown;
 pub mod source;
@@ -52,4 +53,5 @@ pub mod switch;
 
 pub use gateway::Gateway;
 pub use registries::Registries;
+pub use reload::{Live, Reload};
 pub use stack::{App, Ending};

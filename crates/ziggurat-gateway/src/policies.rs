@@ -3,15 +3,26 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ziggurat_core::ErrorKind;
+use ziggurat_core::{Call, ErrorKind};
+use ziggurat_http::Disconnect;
 use ziggurat_layers::fallback::FallbackPolicy;
 use ziggurat_layers::rate_limit::{By, LimitRules, Limits, Outage};
 use ziggurat_layers::retry::{RetryBudget, RetryPolicy};
 use ziggurat_layers::{AccessLayer, FallbackLayer, PeekLayer, RateLimitLayer, RetryLayer};
 use ziggurat_store::redis::BadSettings;
 
-use crate::config::{Config, ErrorCounts, Quota, Reference};
+use crate::config::{self, Config, ErrorCounts, Quota, Reference};
 use crate::registries::Registries;
+
+/// What becomes of a call whose caller has left.
+#[must_use]
+pub fn disconnect(config: &Config, call: &Call) -> Disconnect {
+    let config::Disconnect::Drain { tokens, time } = config.disconnect(call.model()) else {
+        return Disconnect::Cut;
+    };
+    let drain = tokens.map_or(Disconnect::drain(), |most| Disconnect::drain().at_most_tokens(most));
+    time.map_or(drain, |most| drain.at_most_time(most))
+}
 
 /// What is asked of every call before anything is done for it.
 #[must_use]

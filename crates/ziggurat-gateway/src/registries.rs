@@ -2,17 +2,23 @@
 //!
 //! When the configuration is read again the stack is built anew, around the same books: no deployment forgets that it is ill, no
 //! caller gets their limits afresh, and nothing that was cached is lost. Calls in flight keep the stack that they began with, and
-//! write into the same books.
+//! write into the same books. What belongs to one deployment is kept under its id, and forgotten when no configuration names it
+//! any more.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ziggurat_http::transport::TransportOptions;
+use ziggurat_http::{Drains, InFlight, Transport};
 use ziggurat_layers::rate_limit::Limiter;
 use ziggurat_layers::retry::RetryBudgets;
 use ziggurat_store::redis::{BadSettings, LimitStore, Redis, Settings};
 
 use crate::config::RedisSettings;
+use crate::switch::Parallel;
 
 /// The books of a gateway. Clones share them.
 ///
@@ -35,8 +41,17 @@ pub struct Registries {
     pub retry_budgets: RetryBudgets,
     /// What callers have used of their limits.
     pub limiter: Limiter,
+    /// Calls, and bytes of their bodies, that admission counts.
+    pub in_flight: InFlight,
+    /// Calls that go on without their client.
+    pub drains: Drains,
     servers: Arc<Mutex<HashMap<String, Shared>>>,
+    transports: Arc<Mutex<HashMap<TransportOptions, Transport>>>,
+    places: Arc<Keyed<Parallel>>,
 }
+
+/// State by name, made when it is first asked for.
+struct Keyed<T>(Mutex<HashMap<String, Arc<T>>>);
 
 /// A Redis server, and what instances share through it. Clones share one connection.
 #[derive(Clone)]
@@ -64,7 +79,7 @@ impl Registries {
     /// When no connection can ever be made with these settings.
     pub fn redis(&self, settings: &RedisSettings) -> Result<Shared, BadSettings> {
         let address = settings.address().ok_or(BadSettings::Host)?;
-        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = lock(&self.servers);
         if let Some(known) = servers.get(address.expose()) {
             return Ok(known.clone());
         }
@@ -75,10 +90,35 @@ impl Registries {
         Ok(shared)
     }
 
+    /// The transport with these options, and its open connections.
+    pub(crate) fn transport(&self, options: &TransportOptions) -> Transport {
+        let mut transports = lock(&self.transports);
+        if let Some(transport) = transports.get(options) {
+            return transport.clone();
+        }
+        let transport = Transport::with(options);
+        transports.insert(options.clone(), transport.clone());
+        transport
+    }
+
+    /// The places of a deployment, of which there are now so many.
+    pub(crate) fn places(&self, id: &str, most: NonZeroU32) -> Arc<Parallel> {
+        let places = self.places.get(id, || Parallel::new(most));
+        places.bound(most);
+        places
+    }
+
+    /// Forgets what belongs to deployments that are not served any more, and transports with other options. To be called when
+    /// a configuration is known to be good: a bad one changes nothing.
+    pub(crate) fn retain(&self, options: &TransportOptions, serves: impl FnMut(&str) -> bool) {
+        lock(&self.transports).retain(|other, _| other == options);
+        self.places.retain(serves);
+    }
+
     /// Waits, for a while, until other instances know what was used here. For an orderly end.
     pub async fn flush(&self, time: Duration) {
         let servers: Vec<Shared> = {
-            let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            let servers = lock(&self.servers);
             servers.values().cloned().collect()
         };
         for shared in servers {
@@ -96,5 +136,88 @@ impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Never the address, which may have a password in it.
         self.redis.fmt(f)
+    }
+}
+
+// === impl Keyed ===
+
+impl<T> Keyed<T> {
+    /// What is kept under this name.
+    fn get(&self, id: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut kept = lock(&self.0);
+        if let Some(value) = kept.get(id) {
+            return Arc::clone(value);
+        }
+        let value = Arc::new(make());
+        kept.insert(id.to_owned(), Arc::clone(&value));
+        value
+    }
+
+    /// Forgets what has another name. Who still holds it keeps it.
+    fn retain(&self, mut keeps: impl FnMut(&str) -> bool) {
+        lock(&self.0).retain(|id, _| keeps(id));
+    }
+
+    /// How many are kept.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+}
+
+impl<T> Default for Keyed<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> fmt::Debug for Keyed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(lock(&self.0).keys()).finish()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change under these locks is one step.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_again_is_the_same_until_it_is_forgotten() {
+        let kept = Keyed::<u32>::default();
+        let first = kept.get("a", || 1);
+        assert!(Arc::ptr_eq(&first, &kept.get("a", || 2)));
+        kept.get("b", || 3);
+        kept.retain(|id| id == "b");
+        assert_eq!(kept.len(), 1);
+        assert_eq!(*kept.get("a", || 4), 4);
+    }
+
+    #[tokio::test]
+    async fn connections_stay_open_as_long_as_their_options_do() {
+        let registries = Registries::new();
+        let mut options = TransportOptions::default();
+        drop(registries.transport(&options));
+        drop(registries.transport(&options));
+        assert_eq!(lock(&registries.transports).len(), 1);
+        options.http2_shards = 3;
+        drop(registries.transport(&options));
+        assert_eq!(lock(&registries.transports).len(), 2);
+        registries.retain(&options, |_| true);
+        assert_eq!(lock(&registries.transports).len(), 1);
+    }
+
+    #[test]
+    fn places_that_are_taken_stay_taken() {
+        let registries = Registries::new();
+        let (one, two) = (NonZeroU32::MIN, NonZeroU32::MIN.saturating_add(1));
+        let place = Parallel::take(&registries.places("a", one));
+        assert!(place.is_some());
+        assert!(Parallel::take(&registries.places("a", one)).is_none());
+        assert!(Parallel::take(&registries.places("a", two)).is_some());
     }
 }

@@ -3,16 +3,21 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Parser;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use ziggurat_core::Instant;
 
 use crate::banner::banner;
 use crate::check::{check, summary};
 use crate::cli::{Cli, Command, Serve};
-use crate::config::ProcessEnvironment;
+use crate::config::{Problem, ProcessEnvironment, Report};
 use crate::gateway::Gateway;
+use crate::registries::Registries;
+use crate::reload::{self, Reload};
 use crate::shutdown::Signals;
 use crate::stack::Ending;
 use crate::{logs, source};
@@ -20,6 +25,8 @@ use crate::{logs, source};
 /// How long what was used may take to reach the other instances, at the end.
 const FLUSH: Duration = Duration::from_secs(1);
 const LOOPBACK: &str = "127.0.0.1";
+/// How long calls may take to end once they are told to.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Does what the command line says.
 #[must_use]
@@ -55,14 +62,15 @@ fn serve(serve: &Serve) -> Result<(), String> {
     let (filter, complaint) = logs::Filter::choose(serve, rust_log.as_deref(), &config);
     let json = logs::is_json(serve, &config);
     logs::begin(filter, json).map_err(|error| error.to_string())?;
-    let (gateway, more) = Gateway::new(config, &env).map_err(described)?;
+    let registries = Registries::new();
+    let (gateway, more) = Gateway::with(config, &env, &registries).map_err(described)?;
     warnings.extend(more);
     for complaint in complaint.into_iter().chain(warnings.iter().map(ToString::to_string)) {
         tracing::warn!("{complaint}");
     }
     let host = host(serve);
     runtime(serve)
-        .and_then(|runtime| runtime.block_on(run(&gateway, &host, serve.port)))
+        .and_then(|runtime| runtime.block_on(run(gateway, serve, &host)))
         .map_err(|error| format!("cannot serve on {host}:{}: {error}", serve.port))
 }
 
@@ -93,10 +101,12 @@ fn runtime(serve: &Serve) -> io::Result<tokio::runtime::Runtime> {
     builder.enable_all().build()
 }
 
-async fn run(gateway: &Gateway, host: &str, port: u16) -> io::Result<()> {
+async fn run(gateway: Gateway, serve: &Serve, host: &str) -> io::Result<()> {
     // Before anybody can know that we are here.
     let signals = Signals::listen()?;
-    let listener = TcpListener::bind((host, port)).await?;
+    #[cfg(unix)]
+    let hangups = reload::Hangups::listen()?;
+    let listener = TcpListener::bind((host, serve.port)).await?;
     let address = listener.local_addr()?;
     if gateway.config().general.master_key.is_none() && !address.ip().is_loopback() {
         tracing::warn!(
@@ -106,13 +116,49 @@ async fn run(gateway: &Gateway, host: &str, port: u16) -> io::Result<()> {
     {
         let mut out = io::stdout().lock();
         // Nobody may be there to read it.
-        let _ = out.write_all(banner(gateway, address).as_bytes()).and_then(|()| out.flush());
+        let _ = out.write_all(banner(&gateway, address).as_bytes()).and_then(|()| out.flush());
     }
     let ending = Ending::default();
     let options = gateway.serve_options(&ending);
-    let app = gateway.app(&ending);
-    ziggurat_http::serve(listener, app, options, signals.stop(&ending)).await?;
-    gateway.registries().flush(FLUSH).await;
+    let registries = gateway.registries().clone();
+    let reload = {
+        let (serve, registries) = (serve.clone(), registries.clone());
+        Reload::new(gateway, &ending, move || read_again(&serve, &registries))
+    };
+    let mut tasks = JoinSet::new();
+    #[cfg(unix)]
+    tasks.spawn(hangups.obey(Arc::clone(&reload)));
+    tasks.spawn(reload::watch::watch(Arc::clone(&reload)));
+    let (grace, began) = (options.grace, OnceLock::new());
+    let stop = async {
+        signals.stop(&ending).await;
+        began.get_or_init(Instant::now);
+    };
+    ziggurat_http::serve(listener, reload.live(), options, stop).await?;
+    drop(tasks);
+    // Calls whose clients have left have what is left of the grace, like those of the others.
+    let left = grace.saturating_sub(began.get().map_or(grace, Instant::elapsed));
+    if tokio::time::timeout(left, registries.drains.idle()).await.is_err() {
+        ending.end.cancel();
+        drop(tokio::time::timeout(LAST_WORDS, registries.drains.idle()).await);
+    }
+    registries.flush(FLUSH).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn read_again(serve: &Serve, registries: &Registries) -> Result<(Gateway, Vec<Problem>), Report> {
+    let env = ProcessEnvironment;
+    let (config, mut warnings) = source::read(serve, &env)?;
+    match Gateway::with(config, &env, registries) {
+        Ok((gateway, more)) => {
+            warnings.extend(more);
+            Ok((gateway, warnings))
+        }
+        Err(mut report) => {
+            warnings.append(&mut report.warnings);
+            report.warnings = warnings;
+            Err(report)
+        }
+    }
 }

@@ -138,7 +138,13 @@ pub(crate) fn calls(
 }
 
 /// The tower around calls: the gateway as an http service.
-pub(crate) fn http(config: &Config, admin: AdminLayer, calls: Calls, ending: &Ending) -> App {
+pub(crate) fn http(
+    config: &Arc<Config>,
+    registries: &Registries,
+    admin: AdminLayer,
+    calls: Calls,
+    ending: &Ending,
+) -> App {
     let own = &config.ziggurat;
     let master_key = config.general.master_key.as_ref();
     let global = config.general.global_max_parallel_requests;
@@ -148,9 +154,14 @@ pub(crate) fn http(config: &Config, admin: AdminLayer, calls: Calls, ending: &En
         .body_timeout(own.limits.body_read_timeout)
         .deadline(own.timeouts.call)
         .litellm_headers(own.headers.litellm)
+        .drains(registries.drains.clone())
         .shutdown(ending.end.clone());
     if let Some(silence) = own.keepalive_after {
         door = door.keepalive_after(silence);
+    }
+    if config.drains() {
+        let config = Arc::clone(config);
+        door = door.disconnect(move |call| policies::disconnect(&config, call));
     }
     ServiceBuilder::new()
         // First, since everything else looks at the head.
@@ -168,6 +179,7 @@ pub(crate) fn http(config: &Config, admin: AdminLayer, calls: Calls, ending: &En
             AdmissionLayer::new()
                 .calls(u64::from(most.get()))
                 .bytes(own.admission.max_bytes)
+                .sharing(&registries.in_flight)
                 .retry_after(own.admission.retry_after),
         )
         // Here a request becomes a call.

@@ -28,7 +28,7 @@ mod translate;
 #[cfg(any(feature = "transport", feature = "reqwest"))]
 pub mod transport;
 
-pub use admission::{Admission, AdmissionLayer, AdmittedBody};
+pub use admission::{Admission, AdmissionLayer, AdmittedBody, InFlight};
 pub use front::{
     Disconnect, Drains, FrontDoor, FrontDoorLayer, NotFound, ResponseBody, ResponseFuture, Route,
     Routes, refuse, request_id,

@@ -4,11 +4,13 @@
 //! joined, the including file's first; every other section is merged key by key, and a key of the
 //! including file, or of a file included before, wins.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 use super::env::Environment;
 use super::node::{self, Entry, Kind, MOST_BYTES, Node};
@@ -24,6 +26,20 @@ pub(super) struct Documents {
     pub(super) roots: Vec<Node>,
     /// Every file that was read or tried, the first one first.
     pub(super) files: Vec<PathBuf>,
+    /// What stood in them.
+    pub(super) contents: Contents,
+}
+
+/// What stands in files, as hashes; `None` in one that cannot be read.
+pub(crate) type Contents = BTreeMap<PathBuf, Option<[u8; 32]>>;
+
+/// What stands in these files now.
+pub(crate) fn contents_of(files: &[PathBuf]) -> Contents {
+    files.iter().map(|file| (file.clone(), contents(file).ok().map(hash))).collect()
+}
+
+fn hash(text: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(text).into()
 }
 
 /// Reads a file and all it includes.
@@ -126,7 +142,10 @@ impl Walk<'_> {
             }
             return;
         }
-        let text = match contents(path) {
+        let text = contents(path);
+        let hashed = text.as_ref().ok().map(hash);
+        self.documents.contents.insert(path.to_owned(), hashed);
+        let text = match text {
             Ok(text) => text,
             Err(error) => {
                 let message = match from {

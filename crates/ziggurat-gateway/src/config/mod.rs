@@ -225,7 +225,8 @@ pub use self::settings::{GeneralSettings, LitellmSettings};
 pub use ziggurat_core::{LossPolicy, Secret};
 
 use self::deployment::Ids;
-use self::include::Documents;
+pub(crate) use self::include::contents_of;
+use self::include::{Contents, Documents};
 use self::node::{Kind, Node};
 use self::problem::Problems;
 use self::read::{At, Reader};
@@ -248,6 +249,8 @@ pub struct Config {
     pub variables: Variables,
     /// The files that were read, the first one first; for watching them.
     pub files: Vec<PathBuf>,
+    /// What stood in them.
+    pub(crate) contents: Contents,
 }
 
 /// Reads a configuration file, with the files it includes.
@@ -337,6 +340,14 @@ impl Config {
         self.general.coordination_redis.as_ref().or(self.router.redis.as_ref()).or_else(cache)
     }
 
+    /// Whether any call may go on when its caller has left.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        let said = &self.ziggurat.disconnect;
+        let mut all = said.models.iter().map(|(_, policy)| *policy).chain([self.disconnect("")]);
+        all.any(|policy| policy != Disconnect::Cut)
+    }
+
     /// What becomes of a call whose caller has left: what `ziggurat.disconnect` says of the model it
     /// asked for. `cancel_on_disconnect: false`, written out, means `drain` where nothing is said.
     #[must_use]
@@ -424,6 +435,7 @@ fn config(
         ziggurat: ziggurat.unwrap_or(usual),
         variables,
         files: documents.files.clone(),
+        contents: documents.contents.clone(),
     };
     Ok((config, report.warnings))
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri};
@@ -16,7 +15,9 @@ use ziggurat_providers::{Provider, UnknownModel};
 
 use crate::config::{Config, DeploymentConfig, Environment, ModelInfo, Problem};
 use crate::mock::{self, Mock};
+use crate::registries::Registries;
 use crate::stack::{self, Target, Upstream};
+use crate::switch::Parallel;
 
 /// Makes the deployments of one entry.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Maker {
 #[derive(Debug)]
 pub(crate) struct Shared {
     config: Config,
+    registries: Registries,
+    options: TransportOptions,
     transport: Transport,
     access: HashMap<&'static str, Access>,
 }
@@ -63,7 +66,11 @@ pub(crate) enum Fault {
 impl Shared {
     /// What the configuration and the environment say.
     #[must_use]
-    pub(crate) fn new(config: &Config, env: &dyn Environment) -> Arc<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        env: &dyn Environment,
+        registries: &Registries,
+    ) -> Arc<Self> {
         let env = config.variables.over(env);
         let variable = |name: &str| env.var(name).ok();
         let access = ziggurat_providers::providers().iter().map(|provider| {
@@ -78,9 +85,20 @@ impl Shared {
             .map_or(0, |shards| usize::try_from(shards.get()).unwrap_or(usize::MAX));
         Arc::new(Self {
             config: config.clone(),
-            transport: Transport::with(&options),
+            registries: registries.clone(),
+            transport: registries.transport(&options),
+            options,
             access: access.collect(),
         })
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// How providers are connected to.
+    pub(crate) fn transport_options(&self) -> &TransportOptions {
+        &self.options
     }
 }
 
@@ -127,9 +145,11 @@ impl Maker {
         &self.entry
     }
 
-    /// How many calls it may have at once.
-    pub(crate) fn parallel(&self) -> Option<NonZeroU32> {
-        self.entry.max_parallel_requests.or(self.shared.config.general.max_parallel_requests)
+    /// Its places, where it may have only so many calls at once.
+    pub(crate) fn parallel(&self) -> Option<Arc<Parallel>> {
+        let general = &self.shared.config.general;
+        let most = self.entry.max_parallel_requests.or(general.max_parallel_requests)?;
+        Some(self.shared.registries.places(&self.entry.id, most))
     }
 
     /// Who serves it, for lists of models and for people.

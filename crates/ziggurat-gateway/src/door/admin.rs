@@ -2,18 +2,19 @@
 //!
 //! | path | answer |
 //! | --- | --- |
+//! | `POST /config/reload` | the configuration is [read again](crate::reload): what is different, or what is wrong |
 //! | `GET /router/settings` | how calls are routed, tried again and handed on |
 //!
 //! They want the master key, where there is one: behind [`auth`](super::auth), and asked again here, for a caller that it knows may
 //! be somebody else.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::{self, Next};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use tower_layer::Layer;
@@ -22,7 +23,9 @@ use ziggurat_http::refuse;
 
 use super::aside::{self, Aside, json_response};
 use super::auth::MASTER;
+use super::reload;
 use crate::config::{Config, FallbackRule, Reference};
+use crate::reload::Reload;
 
 const ROUTER: &str = "/router/settings";
 
@@ -38,9 +41,10 @@ pub struct AdminLayer {
 /// Answers questions of those who run the gateway, and hands on everything else.
 pub type Admin<S> = Aside<S>;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     config: Arc<Config>,
+    reload: Option<Weak<Reload>>,
 }
 
 // === impl AdminLayer ===
@@ -49,7 +53,13 @@ impl AdminLayer {
     /// Answers for a gateway of this configuration.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
-        Self { state: Arc::new(Known { config }) }
+        Self { state: Arc::new(Known { config, reload: None }) }
+    }
+
+    /// Answers for a gateway whose configuration can be read again.
+    pub(crate) fn reloading(self, reload: Weak<Reload>) -> Self {
+        let state = Known { reload: Some(reload), ..Known::clone(&self.state) };
+        Self { state: Arc::new(state) }
     }
 }
 
@@ -62,12 +72,13 @@ impl<S> Layer<S> for AdminLayer {
 }
 
 fn serves(path: &str) -> bool {
-    path == ROUTER
+    path == ROUTER || path == reload::PATH
 }
 
 fn router(state: Arc<Known>) -> Router {
     Router::new()
         .route(ROUTER, get(router_settings).fallback(only_get))
+        .route(reload::PATH, post(reload_configuration).fallback(reload::only_post))
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), guard))
         .with_state(state)
@@ -96,6 +107,16 @@ async fn guard(
             refuse(&uri, &headers, &error).map(Body::new)
         }
     }
+}
+
+// === the configuration ===
+
+async fn reload_configuration(
+    State(known): State<Arc<Known>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    reload::reload(known.reload.clone(), uri, headers).await
 }
 
 // === the router ===
@@ -189,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_master_is_let_in() {
         let text = "general_settings: {master_key: sk-1}";
-        for (method, path) in [("GET", ROUTER)] {
+        for (method, path) in [("GET", ROUTER), ("POST", reload::PATH)] {
             let mut asked = request(method, path, "{}");
             assert_eq!(ask(text, request(method, path, "{}")).await.0, 403);
             asked.extensions_mut().insert(Caller::new("somebody"));

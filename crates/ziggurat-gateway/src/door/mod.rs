@@ -7,3 +7,4 @@ pub mod cors;
 pub mod either;
 pub mod health;
 pub mod limits;
+mod reload;

@@ -24,6 +24,7 @@ use tower::util::Oneshot;
 use tower_service::Service;
 use ziggurat_core::{Answer, Call, Error, ErrorKind, Operation, Reply, Str, Typed};
 
+pub(crate) use parallel::Parallel;
 pub(crate) use pattern::Pattern;
 pub use table::{Listed, Table};
 

@@ -9,7 +9,7 @@ use ziggurat_core::{Call, Closed, Outcome, Settle, Ticket};
 /// A deployment's bound on calls in flight.
 #[derive(Debug)]
 pub(crate) struct Parallel {
-    most: NonZeroU32,
+    most: AtomicU32,
     taken: AtomicU32,
 }
 
@@ -19,12 +19,18 @@ pub(crate) struct Place(Arc<Parallel>);
 
 impl Parallel {
     pub(crate) fn new(most: NonZeroU32) -> Self {
-        Self { most, taken: AtomicU32::new(0) }
+        Self { most: AtomicU32::new(most.get()), taken: AtomicU32::new(0) }
+    }
+
+    /// Changes how many there are. Those that are taken stay so.
+    pub(crate) fn bound(&self, most: NonZeroU32) {
+        self.most.store(most.get(), Ordering::Relaxed);
     }
 
     /// A place, if there is one.
     pub(crate) fn take(this: &Arc<Self>) -> Option<Place> {
-        let next = |taken: u32| (taken < this.most.get()).then_some(taken + 1);
+        let most = this.most.load(Ordering::Relaxed);
+        let next = |taken: u32| (taken < most).then_some(taken + 1);
         let taken = this.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         taken.is_ok().then(|| Place(Arc::clone(this)))
     }

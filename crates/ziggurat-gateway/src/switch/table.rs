@@ -186,7 +186,7 @@ impl Group {
 
 impl Entry {
     fn new(maker: Maker) -> Self {
-        let parallel = maker.parallel().map(|most| Arc::new(Parallel::new(most)));
+        let parallel = maker.parallel();
         let kind = match maker.fixed() {
             Some(target) => Kind::Fixed(Arc::new(target)),
             None => Kind::Open(RwLock::default()),

@@ -7,11 +7,12 @@ use ziggurat_core::{
 use super::*;
 use crate::config;
 use crate::deployments::{Maker, Shared};
+use crate::registries::Registries;
 
 fn switch(text: &str) -> Switch {
     let env = HashMap::from([("GROQ_API_KEY".to_owned(), "k".to_owned())]);
     let (config, _) = config::parse(text.as_bytes(), "config.yaml", &env).unwrap();
-    let shared = Shared::new(&config, &env);
+    let shared = Shared::new(&config, &env, &Registries::new());
     let makers =
         config.deployments.iter().map(|entry| Maker::new(entry, &shared).unwrap().0).collect();
     let only = config.general.completion_model.as_deref();

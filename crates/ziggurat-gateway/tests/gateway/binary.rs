@@ -32,15 +32,15 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A gateway in a process of its own.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     stdout: BufReader<ChildStdout>,
     banner: String,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Process {
-    async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
         let args = [&["--port", "0"][..], args].concat();
         let mut child = ziggurat(&args, env).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -55,14 +55,19 @@ impl Process {
         Self { child, stdout, banner, address }
     }
 
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("it runs").to_string();
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.id().to_string();
         let status = std::process::Command::new("kill").args(["-s", name, &pid]).status();
         assert!(status.unwrap().success());
     }
 
     /// Waits for its end: how it ended, what it printed, what it logged.
-    async fn end(mut self) -> (ExitStatus, String, String) {
+    pub(crate) async fn end(mut self) -> (ExitStatus, String, String) {
         let mut printed = self.banner;
         let mut logged = Vec::new();
         let mut stderr = self.child.stderr.take().unwrap();
@@ -80,7 +85,7 @@ impl Process {
 }
 
 /// A file in a directory of its own.
-fn file(text: &str) -> (tempfile::TempDir, String) {
+pub(crate) fn file(text: &str) -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.yaml");
     std::fs::write(&path, text).unwrap();

@@ -10,6 +10,7 @@ mod fallbacks;
 mod keys;
 mod limits;
 mod rate_limits;
+mod reload;
 mod requests;
 mod retries;
 mod shared;

@@ -11,7 +11,7 @@ pub(super) struct Budget {
 
 #[derive(Debug)]
 struct Gauge {
-    most: u64,
+    most: AtomicU64,
     taken: AtomicU64,
 }
 
@@ -24,8 +24,14 @@ pub struct Permit {
 
 impl Budget {
     pub(super) fn new(calls: u64, bytes: u64) -> Self {
-        let gauge = |most| Gauge { most, taken: AtomicU64::new(0) };
+        let gauge = |most| Gauge { most: AtomicU64::new(most), taken: AtomicU64::new(0) };
         Self { calls: gauge(calls), bytes: gauge(bytes) }
+    }
+
+    /// Changes the bounds. What is in the process already stays.
+    pub(super) fn bound(&self, calls: u64, bytes: u64) {
+        self.calls.most.store(calls, Ordering::Relaxed);
+        self.bytes.most.store(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn admit(budget: &Arc<Self>, bytes: u64) -> Option<Permit> {
@@ -68,7 +74,8 @@ impl Drop for Permit {
 
 impl Gauge {
     fn take(&self, amount: u64) -> bool {
-        let fits = |taken: u64| taken.checked_add(amount).filter(|sum| *sum <= self.most);
+        let most = self.most.load(Ordering::Relaxed);
+        let fits = |taken: u64| taken.checked_add(amount).filter(|sum| *sum <= most);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 
@@ -89,6 +96,19 @@ mod tests {
         assert!(first.grow(40));
         assert!(!first.grow(1));
         assert_eq!(budget.taken(), (1, 100));
+        drop(first);
+        assert_eq!(budget.taken(), (0, 0));
+    }
+
+    #[test]
+    fn bounds_may_change_under_what_is_there() {
+        let budget = Arc::new(Budget::new(2, 100));
+        let first = Budget::admit(&budget, 60).unwrap();
+        budget.bound(1, 50);
+        assert!(Budget::admit(&budget, 0).is_none());
+        assert!(!first.grow(1));
+        budget.bound(2, 200);
+        assert!(first.grow(100));
         drop(first);
         assert_eq!(budget.taken(), (0, 0));
     }

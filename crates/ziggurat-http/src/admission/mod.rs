@@ -39,6 +39,35 @@ pub struct AdmissionLayer {
     calls: u64,
     bytes: u64,
     retry_after: Duration,
+    in_flight: Option<InFlight>,
+}
+
+/// What is in the process now, for admissions that count together: one that takes another's place (with other bounds, perhaps)
+/// goes on with its count. Clones are the same.
+///
+/// ```
+/// use ziggurat_http::{AdmissionLayer, InFlight};
+///
+/// let in_flight = InFlight::default();
+/// let layer = AdmissionLayer::new().calls(100).sharing(&in_flight);
+/// assert_eq!(in_flight.calls_and_bytes(), (0, 0));
+/// # let _ = layer;
+/// ```
+#[derive(Clone, Debug)]
+pub struct InFlight(Arc<Budget>);
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self(Arc::new(Budget::new(u64::MAX, u64::MAX)))
+    }
+}
+
+impl InFlight {
+    /// Calls, and bytes of their bodies.
+    #[must_use]
+    pub fn calls_and_bytes(&self) -> (u64, u64) {
+        self.0.taken()
+    }
 }
 
 impl Default for AdmissionLayer {
@@ -51,7 +80,7 @@ impl AdmissionLayer {
     /// Up to 10,000 calls and 1 GiB of bodies at once; `Retry-After` of a second.
     #[must_use]
     pub fn new() -> Self {
-        Self { calls: 10_000, bytes: 1 << 30, retry_after: Duration::from_secs(1) }
+        Self { calls: 10_000, bytes: 1 << 30, retry_after: Duration::from_secs(1), in_flight: None }
     }
 
     /// The most calls at once.
@@ -74,13 +103,22 @@ impl AdmissionLayer {
         self.retry_after = wait;
         self
     }
+
+    /// Counts together with all that share this. The bounds of the layer that is applied last hold for all of them. By default
+    /// every application of the layer counts for itself.
+    #[must_use]
+    pub fn sharing(mut self, in_flight: &InFlight) -> Self {
+        self.in_flight = Some(in_flight.clone());
+        self
+    }
 }
 
 impl<S> Layer<S> for AdmissionLayer {
     type Service = Admission<S>;
 
     fn layer(&self, inner: S) -> Admission<S> {
-        let budget = Arc::new(Budget::new(self.calls, self.bytes));
+        let InFlight(budget) = self.in_flight.clone().unwrap_or_default();
+        budget.bound(self.calls, self.bytes);
         Admission { inner, budget, retry_after: self.retry_after }
     }
 }

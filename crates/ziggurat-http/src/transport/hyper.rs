@@ -22,7 +22,7 @@ use ziggurat_core::{Body, BoxError};
 use super::connect::{Connect, tls};
 
 /// How a [`Transport`] connects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TransportOptions {
     /// How long a connection may take, TLS aside.
