@@ -55,12 +55,15 @@ impl Plan {
         if self.streamed {
             body["stream"] = true.into();
         }
+        // The same question in both dialects: Anthropic's demands a bound.
         match self.wire {
             Wire::Anthropic => body["max_tokens"] = 1000.into(),
-            Wire::OpenAi if self.streamed && self.usage => {
-                body["stream_options"] = json!({ "include_usage": true });
+            Wire::OpenAi => {
+                body["max_completion_tokens"] = 1000.into();
+                if self.streamed && self.usage {
+                    body["stream_options"] = json!({ "include_usage": true });
+                }
             }
-            Wire::OpenAi => {}
         }
         let request = Request::post(self.wire.path())
             .header(header::CONTENT_TYPE, "application/json")

@@ -72,8 +72,9 @@ pub(crate) fn retries(
     Ok(())
 }
 
-/// The header of every answer says how many requests it took.
-pub(crate) fn counted(report: &Report) -> Result<(), String> {
+/// The header of every answer says how many requests it took; with a router in between no fewer, for an attempt that finds nobody
+/// counts, too.
+pub(crate) fn counted(report: &Report, is_routed: bool) -> Result<(), String> {
     let mut asked = BTreeSet::new();
     let shared: BTreeSet<_> = report
         .calls
@@ -87,7 +88,7 @@ pub(crate) fn counted(report: &Report) -> Result<(), String> {
             continue;
         };
         let seen = report.attempts_at(call.question).count();
-        if said != seen {
+        if said < seen || (said > seen && !is_routed) {
             return Err(format!("call {} says {said} attempts, {seen} were made", call.id));
         }
     }

@@ -15,9 +15,9 @@ mod whole;
 
 use std::time::Duration;
 
-use ziggurat::Secret;
 use ziggurat::dialects::{ANTHROPIC, OPENAI};
 use ziggurat::http::Deployment;
+use ziggurat::{NanoDollars, Price, Secret};
 use ziggurat_testkit::sim::World;
 
 fn secs(secs: u64) -> Duration {
@@ -30,5 +30,9 @@ fn deployment(world: &World, name: &str) -> Deployment {
         true => (OPENAI, "http://openai.test/v1"),
         false => (ANTHROPIC, "http://anthropic.test"),
     };
-    Deployment::new(name, dialect, base.parse().unwrap()).key(Secret::new("sk")).model("gpt-4.1")
+    let price = Price::per_million(NanoDollars(2_000_000_000), NanoDollars(8_000_000_000));
+    Deployment::new(name, dialect, base.parse().unwrap())
+        .key(Secret::new("sk"))
+        .model("gpt-4.1")
+        .price(price)
 }

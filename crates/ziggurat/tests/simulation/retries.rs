@@ -36,7 +36,7 @@ fn retries_keep_to_their_number_and_their_budget() {
             // Each of two deployments has one, and so has the model where nobody knows the deployment.
             bounds::retries(report, "attempt", percent.into(), u64::from(per_second) * 3)
         })
-        .check("attempts are counted", bounds::counted)
+        .check("attempts are counted", |report| bounds::counted(report, false))
         .run(sim::seeds(100), stack);
     if summary.seeds >= 100 {
         assert!(summary.attempts > summary.calls, "some are tried again: {summary:?}");

@@ -112,7 +112,7 @@ fn simulation() -> Simulation {
         // When all is well again the first asks the first model, which it may.
         .keys(["key-0", "key-1", "key-2"])
         .dress(dress)
-        .check("attempts are counted", bounds::counted)
+        .check("attempts are counted", |report| bounds::counted(report, false))
         .check("no more at once than is allowed", |report| {
             let crashes =
                 report.accidents.iter().filter(|(fault, _)| *fault == Fault::Crash).count();
