@@ -6,6 +6,7 @@
 //! | `fake-upstream` | a provider with fixed answers that costs next to nothing |
 //! | `load` | callers that keep their connections busy and check every answer |
 //! | `compare` | one whole run: starts the three and the gateway, and reports the ratios |
+//! | `soak` | a long run over providers that fail: is every call accounted for, and is memory flat? |
 //!
 //! The upstream and the callers speak HTTP/1.1 through [`http1`] rather than a library: on a machine
 //! of two cores they share one, and whatever they burn there is a ceiling over the server under test.

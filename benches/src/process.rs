@@ -61,6 +61,15 @@ impl Process {
         Ok(fs::read_dir(&path).context(path)?.count())
     }
 
+    /// Asks it to end in good order.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone, or such a thing cannot be asked.
+    pub fn terminate(&self) -> Result<()> {
+        os::terminate(self.child.id())
+    }
+
     /// Whether it ended already, and how.
     ///
     /// # Errors
@@ -147,6 +156,7 @@ mod os {
     use nix::{
         sched::{CpuSet, sched_getaffinity, sched_setaffinity},
         sys::resource::{Resource, getrlimit, setrlimit},
+        sys::signal::{Signal, kill},
         time::{clock_getcpuclockid, clock_gettime},
         unistd::Pid,
     };
@@ -177,6 +187,10 @@ mod os {
         // The process's own clock: nanoseconds, where `/proc/PID/stat` has hundredths of a second.
         let clock = clock_getcpuclockid(pid).context("the process is gone")?;
         Ok(clock_gettime(clock)?.into())
+    }
+
+    pub(super) fn terminate(pid: u32) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?)
     }
 
     pub(super) fn raise_file_limit() -> Result<u64> {
@@ -215,6 +229,10 @@ mod os {
     }
 
     pub(super) fn raise_file_limit() -> Result<u64> {
+        bail!(ONLY_LINUX)
+    }
+
+    pub(super) fn terminate(_pid: u32) -> Result<()> {
         bail!(ONLY_LINUX)
     }
 }
