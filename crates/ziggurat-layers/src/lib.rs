@@ -27,6 +27,7 @@
 //! | `peek` | [`PeekLayer`] | holds the head back until content has come, so that `Ok` is the commit point |
 //! | `retry` | [`RetryLayer`] | tries a call that failed again, within a budget |
 //! | `rate-limit` | [`RateLimitLayer`] | requests, tokens and parallel calls, by key, user, team, model or whatever else |
+//! | `stack` | [`Stack`] | the layers in their one right order, however they are named |
 //! | `timeout` | [`TimeoutLayer`] | one clock each for the first content, for silence and for the whole attempt |
 //!
 //! The layers decide on facts of [frames](ziggurat_core::Frame) and never look into a wire format. None of them reserves
@@ -65,6 +66,8 @@ pub use peek::{Peek, PeekLayer};
 pub use rate_limit::{RateLimit, RateLimitLayer};
 #[cfg(feature = "retry")]
 pub use retry::{Retry, RetryLayer};
+#[cfg(feature = "stack")]
+pub use stack::Stack;
 #[cfg(feature = "timeout")]
 pub use timeout::{Timeout, TimeoutLayer};
 

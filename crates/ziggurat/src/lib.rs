@@ -74,7 +74,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `client` (on) | [`Client`] and [`client::Providers`]: direct calls to `provider/model` |
-//! | `layers` (on), or one by one: `access`, `fallback`, `peek`, `retry`, `timeout` | [`layers`] |
+//! | `layers` (on), or one by one: `access`, `fallback`, `peek`, `rate-limit`, `retry`, `stack`, `timeout` | [`layers`] |
 //! | `http` | [`http`]: front door, translation, admission |
 //! | `transport` | [`http::Transport`], over hyper-util and rustls |
 //! | `reqwest` | a `reqwest::Client` as transport |
@@ -108,7 +108,9 @@ pub use ziggurat_http as http;
     feature = "access",
     feature = "fallback",
     feature = "peek",
+    feature = "rate-limit",
     feature = "retry",
+    feature = "stack",
     feature = "timeout"
 ))]
 #[doc(inline)]

@@ -33,6 +33,10 @@ pub use ziggurat_layers::FallbackLayer;
 #[doc(no_inline)]
 pub use ziggurat_layers::PeekLayer;
 
+#[cfg(feature = "rate-limit")]
+#[doc(no_inline)]
+pub use ziggurat_layers::RateLimitLayer;
+
 #[cfg(feature = "retry")]
 #[doc(no_inline)]
 pub use ziggurat_layers::RetryLayer;
