@@ -8,7 +8,7 @@ use ziggurat_core::{Error, ErrorKind, Origin, ProviderError, Str};
 
 use super::{ANTHROPIC, REQUEST_ID};
 use crate::fields::NO_THREADS;
-use crate::hints::{contains, redact, retry_after, text_header};
+use crate::hints::{come_back, contains, redact, text_header};
 use crate::json::{self, Fields, Object};
 
 /// The status of an overloaded provider.
@@ -34,7 +34,7 @@ pub(super) fn decode(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Er
     said.headers = headers.clone();
     said.body = body;
     let error = told.annotate(Error::provider(kind, message, said));
-    match retry_after(headers) {
+    match come_back(status, headers) {
         Some(wait) => error.with_retry_after(wait),
         None => error,
     }

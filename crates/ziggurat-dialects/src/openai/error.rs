@@ -8,7 +8,7 @@ use ziggurat_core::{Error, ErrorKind, Origin, ProviderError, Str};
 
 use super::OPENAI;
 use super::node::Node;
-use crate::hints::{contains, redact, retry_after, text_header};
+use crate::hints::{come_back, contains, redact, text_header};
 use crate::json::{self, Object};
 
 /// Reads an answer whose status says that the call failed.
@@ -26,7 +26,7 @@ pub(super) fn decode(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Er
     said.headers = headers.clone();
     said.body = body;
     let error = Error::provider(kind, message, said);
-    told.annotate(match retry_after(headers) {
+    told.annotate(match come_back(status, headers) {
         Some(wait) => error.with_retry_after(wait),
         None => error,
     })
