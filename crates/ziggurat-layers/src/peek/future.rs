@@ -3,9 +3,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use ziggurat_core::{Error, Reply, Scope};
+use ziggurat_core::{End, Error, Reply, ReplyBody, Scope};
 
-use super::held::{Peeking, Window};
+use super::held::{Peeking, Window, nothing, of_reply};
 
 pin_project! {
     /// The reply of a [`Peek`](super::Peek), once content has come.
@@ -43,7 +43,7 @@ where
             this.inner.set(None);
             let reply = result.map_err(Into::into)?;
             if !reply.is_streamed() {
-                return Poll::Ready(Ok(reply));
+                return Poll::Ready(whole(reply));
             }
             *this.peeking = Some(Peeking::new(reply, this.scope.take(), *this.window));
         }
@@ -51,6 +51,18 @@ where
         let result = ready!(peeking.poll(cx));
         *this.peeking = None;
         Poll::Ready(result)
+    }
+}
+
+/// A reply in one piece is an answer if there is anything in it at all.
+fn whole(mut reply: Reply) -> Result<Reply, Error> {
+    match reply.body() {
+        ReplyBody::Whole(bytes) if bytes.trim_ascii().is_empty() => {
+            let error = of_reply(nothing(), &reply);
+            reply.end(&End::Failure(error.clone()));
+            Err(error)
+        }
+        _ => Ok(reply),
     }
 }
 

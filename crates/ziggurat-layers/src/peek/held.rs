@@ -100,17 +100,28 @@ impl Peeking {
         Ok(reply)
     }
 
-    fn fail(&mut self, error: Error) -> Result<Reply, Error> {
+    fn fail(&mut self, mut error: Error) -> Result<Reply, Error> {
         self.held.book();
         if let Some(mut reply) = self.reply.take() {
+            error = of_reply(error, &reply);
             reply.end(&End::Failure(error.clone()));
         }
         Err(error)
     }
 }
 
+/// Says whose answer it was.
+pub(super) fn of_reply(error: Error, reply: &Reply) -> Error {
+    match &reply.head().deployment {
+        Some(deployment) if error.deployment().is_none() => {
+            error.with_deployment(deployment.clone())
+        }
+        _ => error,
+    }
+}
+
 /// An answer without content, and without a reason for that.
-fn nothing() -> Error {
+pub(super) fn nothing() -> Error {
     Error::new(ErrorKind::BadUpstream, "the provider answered with nothing")
         .with_origin(Origin::Provider)
 }

@@ -24,6 +24,8 @@
 //! | its end or its terminator, without content or a reason to stop | an error of kind [`BadUpstream`](ziggurat_core::ErrorKind::BadUpstream) |
 //! | comments, pings, empty deltas, usage | wait for more |
 //!
+//! A reply in one piece passes through, unless there is nothing in it: then it is the same error.
+//!
 //! With [`until_tokens`](PeekLayer::until_tokens) or [`until_elapsed`](PeekLayer::until_elapsed) one waits for a little more,
 //! for providers that fail after their first words.
 //!
@@ -36,11 +38,20 @@
 //!
 //! The frames that were held back come first when the reply is read: the same frames, in order, byte for byte. They end
 //! the call when the caller reads them, not when they are peeked at. What is held back is [bounded](PeekLayer::max_held);
-//! past the bound the reply goes out as it is. Replies that do not come in frames pass through.
+//! past the bound the reply goes out as it is. What breaks after the head has gone out is the caller's to see, as an error in the
+//! stream: nothing here, and nothing above that decides on `Result`, says a word twice.
 //!
 //! Dropping the future while it holds frames drops the reply, which cancels the request to the provider. What the frames
 //! told of usage is reported on the call's scope in any case, for a provider bills what it began: when the reply goes out,
 //! when it turns out to be an error, and when it is dropped.
+//!
+//! # Options
+//!
+//! | option | default | |
+//! | --- | --- | --- |
+//! | [`until_tokens`](PeekLayer::until_tokens) | the first content | how many events with content are waited for |
+//! | [`until_elapsed`](PeekLayer::until_elapsed) | off | how long is waited after the first content, if that is less |
+//! | [`max_held`](PeekLayer::max_held) | 1 MiB | the most bytes that are held back |
 //!
 //! # Cost
 //!
@@ -48,6 +59,8 @@
 //! for each frame.
 
 mod body;
+#[cfg(all(test, feature = "retry", feature = "timeout"))]
+mod commit;
 mod future;
 mod held;
 mod layer;

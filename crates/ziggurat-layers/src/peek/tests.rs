@@ -141,6 +141,39 @@ async fn what_does_not_come_in_frames_passes_through() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_200_in_one_piece_is_an_error_too() {
+    for (body, ok) in [("", false), (" \r\n", false), ("{}", true)] {
+        let (call, guard, log) = settled();
+        let service = service_fn(move |_: Call| async move {
+            let mut head = ziggurat_core::ReplyHead::default();
+            head.deployment = Some("a".into());
+            Ok::<_, Error>(Reply::new(head, ReplyBody::Whole(body.into())))
+        });
+        let result = close(PeekLayer::new().layer(service).oneshot(call).await, guard);
+        assert_eq!(result.is_ok(), ok, "{body:?}");
+        if let Err(error) = result {
+            assert_eq!((error.kind(), error.deployment()), (ErrorKind::BadUpstream, Some("a")));
+            assert!(matches!(log.outcome().end, End::Failure(_)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_says_whose_answer_it_was() {
+    let failing = |error: Option<Error>| async move {
+        let (mut reply, _) = script(error.map(Act::Fail));
+        reply.head_mut().deployment = Some("a".into());
+        let mut reply = Some(reply);
+        let service =
+            service_fn(move |_: Call| std::future::ready(Ok::<_, Error>(reply.take().unwrap())));
+        PeekLayer::new().layer(service).oneshot(streamed()).await.unwrap_err()
+    };
+    assert_eq!(failing(None).await.deployment(), Some("a"));
+    assert_eq!(failing(Some(busy())).await.deployment(), Some("a"));
+    assert_eq!(failing(Some(busy().with_deployment("b"))).await.deployment(), Some("b"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_head_may_wait_for_some_tokens() {
     let layer = PeekLayer::new().until_tokens(3);
     let begin = |last: Vec<Act>| {
