@@ -23,6 +23,7 @@
 //! | feature | layer | what it does |
 //! | --- | --- | --- |
 //! | `access` | [`AccessLayer`] | asks whether a caller may use a model, and these parameters |
+//! | `cache` | [`CacheLayer`] | answers equal calls with what is known already, streams too; equal calls at one time are made once |
 //! | `fallback` | [`FallbackLayer`] | asks another model when one fails |
 //! | `peek` | [`PeekLayer`] | holds the head back until content has come, so that `Ok` is the commit point |
 //! | `retry` | [`RetryLayer`] | tries a call that failed again, within a budget |
@@ -58,6 +59,8 @@ mod forbidden;
 
 #[cfg(feature = "access")]
 pub use access::{Access, AccessLayer};
+#[cfg(feature = "cache")]
+pub use cache::{Cache, CacheLayer};
 #[cfg(feature = "fallback")]
 pub use fallback::{Fallback, FallbackLayer};
 #[cfg(feature = "peek")]
