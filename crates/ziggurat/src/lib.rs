@@ -75,6 +75,7 @@
 //! | --- | --- |
 //! | `client` (on) | [`Client`] and [`client::Providers`]: direct calls to `provider/model` |
 //! | `layers` (on), or one by one: `access`, `fallback`, `peek`, `rate-limit`, `retry`, `stack`, `timeout` | [`layers`] |
+//! | `redis`, with `redis-cluster`, `redis-tls` | [`store`]: cache, limits and cool-downs shared by several instances |
 //! | `http` | [`http`]: front door, translation, admission |
 //! | `transport` | [`http::Transport`], over hyper-util and rustls |
 //! | `reqwest` | a `reqwest::Client` as transport |
@@ -118,3 +119,6 @@ pub use ziggurat_layers as layers;
 #[cfg(feature = "providers")]
 #[doc(inline)]
 pub use ziggurat_providers as providers;
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use ziggurat_store as store;

@@ -1,8 +1,11 @@
 //! One connection, to a server or to a cluster.
 
+use std::{future::poll_fn, pin::Pin};
+
+use futures_core::Stream as _;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisFuture, RedisResult, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
+    aio::{ConnectionLike, MultiplexedConnection, PubSubSink, PubSubStream},
 };
 #[cfg(feature = "cluster")]
 use {
@@ -21,10 +24,11 @@ const QUEUE: usize = 1024;
 
 /// Makes connections.
 #[derive(Clone)]
-pub(crate) enum Maker {
-    Single(Box<Client>),
+pub(crate) struct Maker {
+    /// The server, or the first of the cluster: any of them carries a channel.
+    server: Client,
     #[cfg(feature = "cluster")]
-    Cluster(Box<ClusterClient>),
+    cluster: Option<ClusterClient>,
 }
 
 /// Carries commands. Its clones share it; it closes with the last.
@@ -43,41 +47,84 @@ impl Maker {
             // An error says that somebody else was first, which is as good.
             drop(rustls::crypto::ring::default_provider().install_default());
         }
+        let no_host = |_| BadSettings::Host;
+        #[cfg(feature = "tls")]
+        let authority = settings.authority()?;
         #[cfg(feature = "cluster")]
-        if settings.is_cluster() {
-            let client = ClusterClient::builder(servers)
+        let cluster = settings.is_cluster().then(|| {
+            let builder = ClusterClient::builder(servers.clone());
+            #[cfg(feature = "tls")]
+            let builder = match &authority {
+                Some(authority) => builder.certs(authority.clone()),
+                None => builder,
+            };
+            builder
                 .connection_timeout(settings.connect_timeout)
                 .response_timeout(settings.timeout)
                 // One more, after a slot has moved; the command's own time bounds it all.
                 .retries(1)
                 .tcp_settings(redis::io::tcp::TcpSettings::default().set_nodelay(true))
-                .build();
-            return client
-                .map(|client| Self::Cluster(Box::new(client)))
-                .map_err(|_| BadSettings::Host);
-        }
+                .build()
+        });
         let server = servers.into_iter().next().ok_or(BadSettings::Host)?;
-        Client::open(server)
-            .map(|client| Self::Single(Box::new(client)))
-            .map_err(|_| BadSettings::Host)
+        #[cfg(feature = "tls")]
+        let server = match authority {
+            Some(authority) => Client::build_with_tls(server, authority),
+            None => Client::open(server),
+        };
+        #[cfg(not(feature = "tls"))]
+        let server = Client::open(server);
+        Ok(Self {
+            server: server.map_err(no_host)?,
+            #[cfg(feature = "cluster")]
+            cluster: cluster.transpose().map_err(no_host)?,
+        })
     }
 
     /// A new connection. Whoever waits for it bounds the time.
     pub(crate) async fn connect(&self) -> RedisResult<Connection> {
-        match self {
-            Self::Single(client) => {
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(None)
-                    .set_response_timeout(None)
-                    .set_pipeline_buffer_size(QUEUE);
-                client
-                    .get_multiplexed_async_connection_with_config(&config)
-                    .await
-                    .map(Connection::Single)
-            }
-            #[cfg(feature = "cluster")]
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            return cluster.get_async_connection().await.map(Connection::Cluster);
         }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(QUEUE);
+        let made = self.server.get_multiplexed_async_connection_with_config(&config);
+        made.await.map(Connection::Single)
+    }
+
+    /// A new connection that listens to a channel. Whoever waits for it bounds the time.
+    pub(crate) async fn listen(&self, channel: &str) -> RedisResult<Listening> {
+        let mut connection = self.server.get_async_pubsub().await?;
+        connection.subscribe(channel).await?;
+        let (sink, messages) = connection.split();
+        Ok(Listening { sink, messages })
+    }
+}
+
+/// Listens to a channel, until it is dropped.
+pub(crate) struct Listening {
+    sink: PubSubSink,
+    messages: PubSubStream,
+}
+
+#[allow(dead_code, reason = "for what is built on this")]
+impl Listening {
+    /// The next message that is text. `None` when the connection ended. Nothing is lost when this is dropped.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        loop {
+            let message = poll_fn(|cx| Pin::new(&mut self.messages).poll_next(cx)).await?;
+            if let Ok(text) = message.get_payload() {
+                return Some(text);
+            }
+        }
+    }
+
+    /// Whether the server is there. Whoever waits for it bounds the time.
+    pub(crate) async fn ping(&mut self) -> RedisResult<()> {
+        self.sink.ping::<Value>().await.map(drop)
     }
 }
 

@@ -5,11 +5,11 @@ use std::{
 };
 
 use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, ScriptInvocation};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use ziggurat_core::{Ambient, Instant, Str, System};
 
 use super::{
-    connection::{Connection, Maker, Node},
+    connection::{Connection, Listening, Maker, Node},
     error::{Error, ErrorKind},
     keeper::{Link, Shared},
     settings::{BadSettings, Settings},
@@ -128,6 +128,21 @@ impl Redis {
     ) -> Result<T, Error> {
         let ask = |mut connection| async move { script.invoke_async(&mut connection).await };
         self.ask(self.0.shared.settings.timeout, ask).await
+    }
+
+    /// Listens to a channel, by a connection of its own.
+    #[allow(dead_code, reason = "for what is built on this")]
+    pub(crate) async fn listen(&self, channel: &str) -> Result<Listening, Error> {
+        let shared = &self.0.shared;
+        match timeout(shared.settings.connect_timeout, shared.maker.listen(channel)).await {
+            Ok(listening) => listening.map_err(|error| Error::of(ErrorKind::Broken, &error)),
+            Err(_) => Err(Error::new(ErrorKind::Slow)),
+        }
+    }
+
+    #[allow(dead_code, reason = "for what is built on this")]
+    pub(crate) fn ambient(&self) -> &dyn Ambient {
+        &*self.0.shared.ambient
     }
 
     async fn ask<T, F: Future<Output = RedisResult<T>>>(

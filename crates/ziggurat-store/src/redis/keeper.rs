@@ -34,8 +34,8 @@ const GOOD: Duration = Duration::from_secs(5);
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) link: watch::Sender<Link>,
-    maker: Maker,
-    ambient: Arc<dyn Ambient>,
+    pub(super) maker: Maker,
+    pub(super) ambient: Arc<dyn Ambient>,
     /// A command found the connection broken or silent.
     broken: Notify,
     strikes: AtomicU32,

@@ -1,6 +1,8 @@
 use std::{fmt, time::Duration};
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo};
+#[cfg(feature = "tls")]
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use ziggurat_core::{Secret, Str};
 
 /// Where Redis is, who asks, and how long it is waited for.
@@ -11,6 +13,7 @@ use ziggurat_core::{Secret, Str};
 /// | [`username`](Self::username), [`password`](Self::password) | none |
 /// | [`database`](Self::database) | 0 |
 /// | [`tls`](Self::tls) | off; `rediss://` turns it on; needs the feature `tls` |
+/// | [`authority_pem`](Self::authority_pem) | those that the system trusts |
 /// | [`node`](Self::node) | none: a single server; needs the feature `cluster` |
 /// | [`timeout`](Self::timeout) | 250 ms |
 /// | [`connect_timeout`](Self::connect_timeout) | 1 s |
@@ -25,6 +28,7 @@ pub struct Settings {
     tls: bool,
     unix: Option<ConnectionAddr>,
     nodes: Vec<(String, u16)>,
+    authority: Option<String>,
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) prefix: Str,
@@ -47,6 +51,9 @@ pub enum BadSettings {
     /// A cluster has one database, and is not reached through a Unix socket.
     #[error("a Redis Cluster has hosts, ports and database 0 only")]
     Cluster,
+    /// What must vouch for the server is no certificate.
+    #[error("this is no certificate in PEM that can vouch for a Redis")]
+    Authority,
     /// The host's name is empty or too strange to connect to.
     #[error("this is no host of a Redis")]
     Host,
@@ -65,6 +72,7 @@ impl Settings {
             tls: false,
             unix: None,
             nodes: Vec::new(),
+            authority: None,
             timeout: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(1),
             prefix: Str::from_static("ziggurat:"),
@@ -120,11 +128,18 @@ impl Settings {
         self
     }
 
-    /// Whether to speak TLS, checked against the system's certificates. The process's default provider of cryptography is
+    /// Whether to speak TLS. The process's default provider of cryptography is
     /// used; where none is installed, ring becomes it.
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Who must vouch for the server, in place of those that the system trusts: one certificate or several, in PEM.
+    #[must_use]
+    pub fn authority_pem(mut self, pem: impl Into<String>) -> Self {
+        self.authority = Some(pem.into());
         self
     }
 
@@ -163,6 +178,23 @@ impl Settings {
     #[cfg(feature = "tls")]
     pub(super) fn is_tls(&self) -> bool {
         self.tls
+    }
+
+    /// Who must vouch for the server.
+    #[cfg(feature = "tls")]
+    pub(super) fn authority(&self) -> Result<Option<redis::TlsCertificates>, BadSettings> {
+        let Some(pem) = self.authority.as_ref().filter(|_| self.tls) else { return Ok(None) };
+        let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in certificates {
+            let certificate = certificate.map_err(|_| BadSettings::Authority)?;
+            roots.add(certificate).map_err(|_| BadSettings::Authority)?;
+        }
+        if roots.is_empty() {
+            return Err(BadSettings::Authority);
+        }
+        let root_cert = Some(pem.clone().into_bytes());
+        Ok(Some(redis::TlsCertificates { client_tls: None, root_cert }))
     }
 
     /// Where to connect to: one server, or the nodes of a cluster to begin with.

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use tokio::{net::TcpListener, time::sleep};
 use ziggurat_core::{Instant, Secret};
+#[cfg(feature = "tls")]
+use ziggurat_testkit::redis::AUTHORITY;
 use ziggurat_testkit::redis::PrivateRedis;
 
 use super::{BadSettings, ErrorKind, Redis, Settings};
@@ -230,6 +232,26 @@ async fn a_password_is_sent_and_never_shown() {
     assert!(!shown.contains("hunter") && shown.contains("127.0.0.1"), "{shown}");
     let separate = Settings::new("127.0.0.1", server.port()).password(Secret::new("hunter2"));
     Redis::connect(separate).unwrap().ping().await.unwrap();
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn tls_is_spoken_with_whom_the_authority_vouches_for_and_nobody_else() {
+    let server = PrivateRedis::with_tls();
+    let url = format!("rediss://127.0.0.1:{}", server.tls_port().unwrap());
+    let settings = Settings::from_url(&url).unwrap().authority_pem(AUTHORITY);
+    let redis = Redis::connect(settings).unwrap();
+    back(&redis).await;
+    redis.run::<()>(redis::cmd("SET").arg("k").arg("v")).await.unwrap();
+    assert_eq!(server.command(&["GET", "k"]), "v");
+    let listening = redis.listen("channel").await;
+    assert!(listening.is_ok());
+    let stranger = Redis::connect(Settings::from_url(&url).unwrap()).unwrap();
+    assert_eq!(stranger.ping().await.unwrap_err().kind(), ErrorKind::Away);
+    for nothing in ["", "hello", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"] {
+        let settings = Settings::from_url(&url).unwrap().authority_pem(nothing);
+        assert_eq!(Redis::connect(settings).unwrap_err(), BadSettings::Authority);
+    }
 }
 
 #[tokio::test]

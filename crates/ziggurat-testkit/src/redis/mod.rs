@@ -24,4 +24,4 @@ mod process;
 mod tests;
 mod wire;
 
-pub use process::PrivateRedis;
+pub use process::{AUTHORITY, PrivateRedis};

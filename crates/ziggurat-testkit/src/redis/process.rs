@@ -15,6 +15,11 @@ use tempfile::TempDir;
 
 use super::wire::Connection;
 
+/// The authority that vouches for [`PrivateRedis::with_tls`], in PEM. It has vouched for nobody else, and its key is gone.
+pub const AUTHORITY: &str = include_str!("tls/ca.pem");
+const SERVER: &str = include_str!("tls/server.pem");
+const SERVER_KEY: &str = include_str!("tls/server.key");
+
 /// Ports that the system gives to nobody by itself. One from its range could be taken as the source port of some connection
 /// while the server is down, and a client that knocks at it could even be connected to itself.
 const PORTS: std::ops::Range<u16> = 16_384..32_768;
@@ -29,8 +34,11 @@ const STEP: Duration = Duration::from_millis(5);
 pub struct PrivateRedis {
     running: Option<Running>,
     port: u16,
+    /// Where it speaks TLS.
+    tls_port: Option<u16>,
     password: Option<String>,
-    cluster: bool,
+    /// Further words on its command line.
+    options: Vec<String>,
     directory: TempDir,
 }
 
@@ -50,7 +58,7 @@ impl PrivateRedis {
     #[must_use]
     #[track_caller]
     pub fn start() -> Self {
-        Self::with(None, false)
+        Self::with(None, &[], false)
     }
 
     /// Starts a server that asks for this password.
@@ -61,7 +69,7 @@ impl PrivateRedis {
     #[must_use]
     #[track_caller]
     pub fn with_password(password: &str) -> Self {
-        Self::with(Some(password.to_owned()), false)
+        Self::with(Some(password), &[], false)
     }
 
     /// Starts a server that is a Redis Cluster by itself: all slots are its own, and a command whose keys are in several slots
@@ -73,7 +81,7 @@ impl PrivateRedis {
     #[must_use]
     #[track_caller]
     pub fn cluster() -> Self {
-        let redis = Self::with(None, true);
+        let redis = Self::with(None, &["--cluster-enabled", "yes"], false);
         redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
         for _ in 0..steps() {
             let info = redis.command(&["CLUSTER", "INFO"]);
@@ -85,12 +93,35 @@ impl PrivateRedis {
         panic!("the cluster did not form: {}", redis.log());
     }
 
+    /// Starts a server that speaks TLS too, on a [port](Self::tls_port) of its own, with a certificate for `localhost` and
+    /// `127.0.0.1` by [`AUTHORITY`](super::AUTHORITY).
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
     #[track_caller]
-    fn with(password: Option<String>, cluster: bool) -> Self {
+    pub fn with_tls() -> Self {
+        Self::with(None, &["--tls-auth-clients", "no"], true)
+    }
+
+    #[track_caller]
+    fn with(password: Option<&str>, options: &[&str], tls: bool) -> Self {
         let directory = TempDir::with_prefix("ziggurat-redis-").expect("a temporary directory");
-        let mut redis = Self { running: None, port: 0, password, cluster, directory };
+        let mut options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        if tls {
+            for (option, text) in [("cert", SERVER), ("key", SERVER_KEY), ("ca-cert", AUTHORITY)] {
+                let path = directory.path().join(option);
+                std::fs::write(&path, text).expect("a file in a directory of our own");
+                options.extend([format!("--tls-{option}-file"), path.display().to_string()]);
+            }
+        }
+        let password = password.map(str::to_owned);
+        let mut redis =
+            Self { running: None, port: 0, tls_port: None, password, options, directory };
         for _ in 0..TRIES {
             redis.port = fastrand::u16(PORTS);
+            redis.tls_port = tls.then(|| fastrand::u16(PORTS));
             if TcpListener::bind((Ipv4Addr::LOCALHOST, redis.port)).is_ok() && redis.launch() {
                 return redis;
             }
@@ -108,6 +139,12 @@ impl PrivateRedis {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port it speaks TLS on, if it does.
+    #[must_use]
+    pub fn tls_port(&self) -> Option<u16> {
+        self.tls_port
     }
 
     /// What a client is pointed at: `redis://127.0.0.1:PORT`, with the password if there is one.
@@ -231,7 +268,10 @@ impl Running {
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(directory)
             .args(redis.password.iter().flat_map(|password| ["--requirepass", password]))
-            .args(redis.cluster.then_some(["--cluster-enabled", "yes"]).iter().flatten())
+            .args(
+                redis.tls_port.iter().flat_map(|port| ["--tls-port".to_owned(), port.to_string()]),
+            )
+            .args(&redis.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);

@@ -98,6 +98,14 @@ fn a_cluster_refuses_what_needs_several_slots_and_is_one_again_after_a_restart()
 }
 
 #[test]
+fn tls_is_spoken_on_a_port_of_its_own_for_a_hundred_years() {
+    let redis = PrivateRedis::with_tls();
+    assert_eq!(redis.command(&["PING"]), "PONG");
+    assert!(TcpStream::connect(("127.0.0.1", redis.tls_port().unwrap())).is_ok());
+    assert_eq!(PrivateRedis::start().tls_port(), None);
+}
+
+#[test]
 fn a_server_whose_owner_was_killed_ends_too() {
     let mut redis = PrivateRedis::start();
     redis.owner_dies();
