@@ -17,7 +17,8 @@ use ziggurat_core::{
     Call, CallService, End, Error, Facts, Frame, Frames, NanoDollars, Outcome, Price, Reply,
     ReplyBody, ReplyHead, Settle, Settlement, Str, Ticket, Usage,
 };
-use ziggurat_layers::{PeekLayer, TimeoutLayer};
+use ziggurat_layers::fallback::FallbackPolicy;
+use ziggurat_layers::{AccessLayer, FallbackLayer, PeekLayer, RetryLayer, Stack, TimeoutLayer};
 
 use support::{measure, measure_events, now};
 
@@ -118,6 +119,15 @@ fn layers(criterion: &mut Criterion) {
     stack(criterion, "peek", PeekLayer::new());
     stack(criterion, "timeout", timeout);
     stack(criterion, "peek over timeout", tower_layer::Stack::new(timeout, PeekLayer::new()));
+    let access = AccessLayer::new().deny(["service_tier"]);
+    // One that concerns the call, so that everything is kept that a second model would need.
+    let fallback = FallbackLayer::new(FallbackPolicy::new().on("model", ["other"]));
+    stack(criterion, "access", access.clone());
+    stack(criterion, "fallback", fallback.clone());
+    stack(criterion, "retry", RetryLayer::new());
+    let all = Stack::new().access(access).fallback(fallback).retry(RetryLayer::new());
+    let all = all.peek(PeekLayer::new()).timeout(timeout);
+    stack(criterion, "access, fallback, retry, peek, timeout", all);
 }
 
 /// Counts tokens.

@@ -106,18 +106,18 @@ impl RetryBudgets {
         self.len() == 0
     }
 
-    /// A first attempt was made at this deployment.
-    pub(super) fn deposit(&self, deployment: &str) {
-        self.with(deployment, Window::deposit);
+    /// A first attempt was made at this deployment. It counts from `at`, or from the latest second that is known.
+    pub(super) fn deposit(&self, deployment: &str, at: Instant) {
+        self.with(deployment, at, Window::deposit);
     }
 
     /// Whether the budget of this deployment allows one more retry, which is then taken from it.
     pub(super) fn withdraw(&self, deployment: &str, budget: RetryBudget) -> bool {
-        !budget.is_limited() || self.with(deployment, |window| window.withdraw(budget))
+        !budget.is_limited()
+            || self.with(deployment, Instant::now(), |window| window.withdraw(budget))
     }
 
-    fn with<T>(&self, deployment: &str, change: impl FnOnce(&mut Window) -> T) -> T {
-        let now = Instant::now();
+    fn with<T>(&self, deployment: &str, now: Instant, change: impl FnOnce(&mut Window) -> T) -> T {
         let windows = self.0.windows.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(window) = windows.get(deployment) {
             return change(lock(window).at(now));
@@ -222,7 +222,7 @@ mod tests {
             retries += 1;
         }
         assert_eq!(retries, 10);
-        (0..9).for_each(|_| budgets.deposit("a"));
+        (0..9).for_each(|_| budgets.deposit("a", Instant::now()));
         assert!(budgets.withdraw("a", budget) && !budgets.withdraw("a", budget));
         assert!(budgets.withdraw("b", budget), "each deployment has its own");
         assert!(budgets.withdraw("a", RetryBudget::unlimited()));
@@ -231,20 +231,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn both_are_forgotten_after_ten_seconds() {
         let (budgets, budget) = (RetryBudgets::new(), RetryBudget::percent(100));
-        budgets.deposit("a");
+        budgets.deposit("a", Instant::now());
         advance(9 * SECOND).await;
         assert!(budgets.withdraw("a", budget) && !budgets.withdraw("a", budget));
-        budgets.deposit("a");
+        budgets.deposit("a", Instant::now());
         advance(9 * SECOND).await;
         // The first deposit is gone, the retry it allowed is not.
         assert!(!budgets.withdraw("a", budget));
         advance(SECOND).await;
         assert!(!budgets.withdraw("a", budget), "and now both are gone");
-        budgets.deposit("a");
+        budgets.deposit("a", Instant::now());
         assert!(budgets.withdraw("a", budget));
         advance(1000 * SECOND).await;
         assert!(!budgets.withdraw("a", budget));
-        budgets.deposit("a");
+        budgets.deposit("a", Instant::now());
         assert!(budgets.withdraw("a", budget));
     }
 
@@ -252,7 +252,7 @@ mod tests {
     async fn the_number_of_deployments_is_bounded() {
         let (budgets, budget) = (RetryBudgets::at_most(2), RetryBudget::percent(100));
         for name in ["a", "b", "c", "d"] {
-            budgets.deposit(name);
+            budgets.deposit(name, Instant::now());
         }
         assert_eq!(budgets.len(), 2);
         // What does not fit shares a budget of its own.
@@ -260,7 +260,7 @@ mod tests {
         assert!(!budgets.withdraw("c", budget));
         assert!(budgets.withdraw("a", budget));
         advance(20 * SECOND).await;
-        budgets.deposit("c");
+        budgets.deposit("c", Instant::now());
         assert_eq!(budgets.len(), 1, "the idle made room");
         assert!(budgets.withdraw("c", budget));
     }

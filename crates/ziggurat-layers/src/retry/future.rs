@@ -85,21 +85,26 @@ where
                 StateProjection::First { inner } => {
                     let result = ready!(inner.poll(cx)).map_err(Into::into);
                     this.state.set(State::Over { error: None });
-                    let kept = this.kept.take().expect("kept until the first attempt is over");
                     let attempt = this.attempt.take().expect("open until it is over");
-                    match result {
+                    let error = match result {
                         Ok(reply) => {
+                            let kept = this.kept.as_ref();
+                            let kept = kept.expect("kept until the first attempt is over");
                             let deployment = reply.head().deployment.as_deref();
-                            kept.settings.attempted(deployment, &kept.call);
+                            // When the call began, which costs no look at a clock.
+                            let at = kept.scope.opened();
+                            kept.settings.attempted(deployment, &kept.call, at);
                             break Ok(kept.deliver(reply, attempt));
                         }
-                        Err(error) => match Failed::first(&kept, error, attempt) {
-                            (failed, Some(wait)) => {
-                                let inner = Box::pin(again(kept, failed, wait));
-                                this.state.set(State::Again { inner });
-                            }
-                            (failed, None) => break Err(failed.answer(&kept.scope)),
-                        },
+                        Err(error) => error,
+                    };
+                    let kept = this.kept.take().expect("kept until the first attempt is over");
+                    match Failed::first(&kept, error, attempt) {
+                        (failed, Some(wait)) => {
+                            let inner = Box::pin(again(kept, failed, wait));
+                            this.state.set(State::Again { inner });
+                        }
+                        (failed, None) => break Err(failed.answer(&kept.scope)),
                     }
                 }
                 StateProjection::Again { inner } => {
@@ -184,9 +189,9 @@ impl Failed {
         attempt.close(End::Failure(error.clone()));
         // A deployment that is not known was not asked, as far as one can tell: callers name models as they like.
         if let Some(deployment) = error.deployment() {
-            kept.settings.attempted(Some(deployment), &kept.call);
+            kept.settings.attempted(Some(deployment), &kept.call, Instant::now());
         } else if error.is_retryable() {
-            kept.settings.attempted(None, &kept.call);
+            kept.settings.attempted(None, &kept.call, Instant::now());
         }
         let wait = kept.settings.wait(&kept.call, &error, 0);
         let mut failed = Self { first: error, others: Vec::new(), retries: 0, back: None };

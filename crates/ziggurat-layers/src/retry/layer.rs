@@ -159,9 +159,9 @@ impl<S> Layer<S> for RetryLayer {
 
 impl Settings {
     /// Takes note of a first attempt.
-    pub(super) fn attempted(&self, deployment: Option<&str>, call: &Call) {
+    pub(super) fn attempted(&self, deployment: Option<&str>, call: &Call, at: Instant) {
         if self.budget.is_limited() {
-            self.budgets.deposit(deployment.unwrap_or_else(|| call.model()));
+            self.budgets.deposit(deployment.unwrap_or_else(|| call.model()), at);
         }
     }
 
