@@ -260,6 +260,11 @@ impl Caches {
         self.store.is_some()
     }
 
+    /// Whether there is a place to keep answers in.
+    pub(super) fn keep(&self) -> bool {
+        self.local.is_some() || self.store.is_some()
+    }
+
     pub(super) fn flushes(&self) -> u64 {
         self.flushes.load(Ordering::Relaxed)
     }

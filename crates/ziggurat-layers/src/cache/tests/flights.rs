@@ -522,3 +522,71 @@ impl Service<Call> for Shy {
         ready(Ok(whole()))
     }
 }
+
+/// What many threads do to one flight: they join, read, stop in the middle, come late.
+#[test]
+fn on_many_threads_each_call_is_settled_once_and_paid_once() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
+    for round in 0..200 {
+        let provider = Provider::of([Turn::Reply(from_openai(yielding()))]);
+        let (cache, caches) = cached(&provider);
+        let (paid, calls) = runtime.block_on(async {
+            let mut asking = Vec::new();
+            for index in 0..16_usize {
+                let cache = cache.clone();
+                let leave = ((index + round) % 3 == 0).then_some((index + round) % 5);
+                asking.push(tokio::spawn(async move {
+                    let (reply, log) = ask(&cache, openai("Hello", true)).await;
+                    let mut reply = reply.unwrap();
+                    match leave {
+                        None => {
+                            let whole = reply.is_streamed().then_some(CHUNKS.len());
+                            let (frames, error) = read(&mut reply).await;
+                            assert!(error.is_none());
+                            assert!(whole.is_none_or(|length| frames.len() == length));
+                        }
+                        Some(after) => {
+                            for _ in 0..after {
+                                drop(next(&mut reply).await);
+                            }
+                        }
+                    }
+                    drop(reply);
+                    let outcome = log.outcome();
+                    // Who leaves last, before anything was said, does not know what it cost.
+                    assert!(outcome.cost.is_some() || outcome.usage.is_none());
+                    nanos(&outcome).unwrap_or(0)
+                }));
+            }
+            let mut paid = 0;
+            for asked in asking {
+                paid += asked.await.unwrap();
+            }
+            (paid, provider.calls())
+        });
+        // A flight that all left was paid as far as it came; the next call then is a whole answer.
+        assert!((9..=9 * calls as u64).contains(&paid), "{paid} for {calls}");
+        assert!(calls > 1 || paid == 9, "{paid}");
+        assert!(caches.flights().is_empty());
+        assert_eq!(provider.dropped.count(), 0);
+    }
+}
+
+/// The stream, with a pause before each frame.
+fn yielding() -> Reply {
+    struct Yields {
+        frames: VecDeque<Frame>,
+        paused: bool,
+    }
+    impl Frames for Yields {
+        fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+            self.paused = !self.paused;
+            if self.paused {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(self.frames.pop_front().map(Ok))
+        }
+    }
+    Reply::frames(Yields { frames: frames(true).into(), paused: false })
+}

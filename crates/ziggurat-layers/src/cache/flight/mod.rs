@@ -1,39 +1,37 @@
 //! One call for all who ask the same at one time.
 
-use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+mod driving;
+mod landing;
+mod parked;
+mod plan;
+mod seat;
+mod state;
 
-use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
 use smallvec::SmallVec;
 use ziggurat_core::{
-    Answer, Ask, Call, Dialect, End, Error, ErrorKind, Facts, FallbackTarget, Frame, Guard,
-    Operation, Outcome, Reply, ReplyBody, ReplyHead, Scope, Settle, Settlement, Str, Ticket,
+    Call, End, Error, ErrorKind, Facts, Frame, Outcome, Reply, ReplyBody, ReplyHead, Scope, Settle,
+    Settlement, Ticket,
 };
 
-use super::caches::{Alias, Held};
+use super::Entry;
+use super::caches::Alias;
 use super::entry::Life;
 use super::layer::Shared;
-use super::policy::Wish;
-use super::{Entry, Key};
+
+use driving::Driving;
+pub(super) use landing::{Begun, Landing, Whole, WholeBody};
+use parked::Parked;
+pub(super) use plan::{Asked, Found, Plan, Terms, ask};
+pub(super) use seat::Seat;
+use state::{Follower, State, Work, weight};
 
 /// What a ticket stands for: the flight itself, or one of its followers.
 const FLIGHT: u64 = 0;
 const FOLLOWER: u64 = 1;
-
-/// How the flight's answer begins.
-pub(super) type Asked = Pin<Box<dyn Future<Output = Result<Found, Error>> + Send>>;
-
-/// Where the answer was found.
-pub(super) enum Found {
-    /// A store had it.
-    Held(Arc<Held>),
-    /// The call was made.
-    Reply(Box<Reply>),
-}
 
 /// A call of its own, driven by those who wait for it: whoever is polled at the tip reads on, one frame for each poll, and wakes
 /// the others. It ends when its answer does, or when the last of them leaves.
@@ -45,117 +43,6 @@ pub(super) struct Flight {
     parked: Arc<Parked>,
     /// Wakes everyone who waits: whoever drove last may be gone by then, or have a caller who does not read.
     waker: Waker,
-}
-
-/// What is known of a flight before it begins.
-pub(super) struct Plan {
-    pub(super) key: Key,
-    /// The key as callers read it.
-    pub(super) cache_key: Str,
-    /// What the bytes of the first call are called.
-    pub(super) name: Option<Key>,
-    /// Whether it asked for usage at the end of a stream.
-    pub(super) usage: bool,
-    pub(super) wish: Wish,
-    pub(super) terms: Terms,
-    pub(super) dialect: Option<Dialect>,
-    /// Whose call it was.
-    pub(super) caller: Option<Str>,
-    pub(super) ask: Ask,
-    pub(super) flushes: u64,
-}
-
-/// What must be equal beside the key, so that calls can share a flight: how hard is tried, and how fresh the answer must be.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Terms {
-    max_age: Option<Duration>,
-    retries: Option<u32>,
-    fallbacks: Option<Vec<FallbackTarget>>,
-    disable_fallbacks: bool,
-    tags: Vec<Str>,
-}
-
-impl Terms {
-    pub(super) fn of(call: &Call, wish: &Wish) -> Self {
-        let controls = call.controls();
-        Self {
-            max_age: wish.max_age,
-            retries: controls.retries,
-            fallbacks: controls.fallbacks.clone(),
-            disable_fallbacks: controls.disable_fallbacks,
-            tags: controls.tags.clone(),
-        }
-    }
-}
-
-struct State {
-    work: Work,
-    /// Keeps the flight's books open until there is a reply to do that.
-    guard: Option<Guard>,
-    landing: Option<Landing>,
-    frames: VecDeque<Frame>,
-    /// The number of the first frame that is still here.
-    first: u64,
-    /// What the frames that are here weigh, in bytes.
-    bytes: usize,
-    /// Whether all frames are here, from the first on.
-    recording: bool,
-    /// Whether what is recorded may be kept.
-    keep: bool,
-    /// Whether somebody waits for the slowest.
-    blocked: bool,
-    end: Option<Result<(), Error>>,
-    followers: SmallVec<[Follower; 2]>,
-    next: u64,
-    /// To whose books the flight's go.
-    bearer: Option<Scope>,
-    outcome: Option<Outcome>,
-}
-
-enum Work {
-    Asking(Asked),
-    // In a box: it is taken out and put back for every frame.
-    Reading(Box<Reply>),
-    /// Somebody is driving it.
-    Out,
-    Done,
-}
-
-struct Follower {
-    id: u64,
-    scope: Option<Scope>,
-    /// The number of the frame to read next.
-    next: u64,
-    bears: bool,
-}
-
-/// What came of the call.
-#[derive(Clone)]
-pub(super) enum Landing {
-    /// A store had the answer.
-    Held(Arc<Held>),
-    /// A whole answer.
-    Whole(Arc<Whole>),
-    /// A stream has begun.
-    Stream(Arc<Begun>),
-    /// It failed.
-    Failed(Error),
-}
-
-pub(super) struct Whole {
-    pub(super) head: ReplyHead,
-    pub(super) body: WholeBody,
-    pub(super) usage: Option<ziggurat_core::Usage>,
-}
-
-pub(super) enum WholeBody {
-    Bytes(Bytes),
-    Answer(Answer),
-}
-
-pub(super) struct Begun {
-    pub(super) head: ReplyHead,
-    pub(super) decodes: bool,
 }
 
 impl Flight {
@@ -333,7 +220,8 @@ impl Flight {
             WholeBody::Bytes(bytes) => bytes.len(),
             WholeBody::Answer(_) => 0,
         };
-        if weight <= self.shared.settings.max_entry && head.status.is_success() {
+        let caches = &self.shared.caches;
+        if weight <= self.shared.settings.max_entry && head.status.is_success() && caches.keep() {
             let life = self.life();
             let entry = match &body {
                 WholeBody::Bytes(bytes) => Entry::whole(&head, bytes, life),
@@ -375,7 +263,7 @@ impl Flight {
     fn poll_frame(&self, id: u64, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         loop {
             let mut state = self.lock();
-            let Some(at) = state.followers.iter().position(|follower| follower.id == id) else {
+            let Some(at) = state.find(id) else {
                 return Poll::Ready(None);
             };
             let next = state.followers[at].next;
@@ -463,7 +351,10 @@ impl Flight {
         if !facts.has(Facts::TERMINATOR) {
             return;
         }
-        let wanted = state.keep && self.plan.wish.store && head.status.is_success();
+        let wanted = state.keep
+            && self.plan.wish.store
+            && head.status.is_success()
+            && self.shared.caches.keep();
         // Clones of handles: the answer is put together with no lock held.
         let frames: Vec<Frame> = match wanted {
             true => state.frames.iter().chain([last]).cloned().collect(),
@@ -481,7 +372,7 @@ impl Flight {
     /// A follower leaves, at its end or before. The last one takes the flight down.
     fn leave(&self, id: u64) {
         let mut state = self.lock();
-        let Some(at) = state.followers.iter().position(|follower| follower.id == id) else {
+        let Some(at) = state.find(id) else {
             return;
         };
         let gone = state.followers.remove(at);
@@ -541,180 +432,4 @@ impl Settle for Flight {
             }
         }
     }
-}
-
-impl State {
-    /// Takes out what all have read, once it is not recorded any more; whether somebody waited for that.
-    fn trim(&mut self) -> (SmallVec<[Frame; 1]>, bool) {
-        let mut read = SmallVec::new();
-        if self.recording {
-            return (read, false);
-        }
-        let slowest = self.followers.iter().map(|follower| follower.next).min();
-        while self.first < slowest.unwrap_or(u64::MAX)
-            && let Some(frame) = self.frames.pop_front()
-        {
-            self.first += 1;
-            self.bytes -= weight(&frame);
-            read.push(frame);
-        }
-        let wake = self.blocked && !read.is_empty();
-        self.blocked &= !wake;
-        (read, wake)
-    }
-}
-
-/// What a frame weighs while it is recorded: itself, its bytes, its events.
-fn weight(frame: &Frame) -> usize {
-    let events = frame.events().map_or(0, size_of_val);
-    size_of::<Frame>() + frame.bytes().len() + frame.withheld().map_or(0, Bytes::len) + events
-}
-
-/// Somebody drives the flight. A panic inside is an error to all the others.
-struct Driving<'a> {
-    flight: &'a Flight,
-    done: bool,
-}
-
-impl Driving<'_> {
-    fn put_back(mut self, work: Work) {
-        self.done = true;
-        let mut state = self.flight.lock();
-        let unwanted = match state.followers.is_empty() {
-            // The last one left meanwhile.
-            true => {
-                state.work = Work::Done;
-                Some(work)
-            }
-            false => {
-                state.work = work;
-                None
-            }
-        };
-        drop(state);
-        drop(unwanted);
-    }
-
-    fn finish(mut self) {
-        self.done = true;
-        let mut state = self.flight.lock();
-        if matches!(state.work, Work::Out) {
-            state.work = Work::Done;
-        }
-    }
-}
-
-impl Drop for Driving<'_> {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let error = Error::new(ErrorKind::Server, "a layer of the gateway failed");
-        let mut state = self.flight.lock();
-        state.work = Work::Done;
-        state.keep = false;
-        state.landing.get_or_insert_with(|| Landing::Failed(error.clone()));
-        state.end = Some(Err(error.clone()));
-        let guard = state.guard.take();
-        drop(state);
-        if let Some(guard) = guard {
-            guard.close(End::Failure(error));
-        }
-        self.flight.unlist();
-        self.flight.parked.wake_all();
-    }
-}
-
-/// A follower's place in a flight. Dropping it leaves.
-pub(super) struct Seat {
-    flight: Arc<Flight>,
-    id: u64,
-}
-
-impl Seat {
-    pub(super) fn flight(&self) -> &Arc<Flight> {
-        &self.flight
-    }
-
-    pub(super) fn poll_landing(&self, cx: &mut Context<'_>) -> Poll<Landing> {
-        self.flight.poll_landing(self.id, cx)
-    }
-
-    pub(super) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
-        self.flight.poll_frame(self.id, cx)
-    }
-
-    /// Whether this is the call that began the flight.
-    pub(super) fn is_first(&self) -> bool {
-        self.id == 0
-    }
-
-    pub(super) fn plan(&self) -> &Plan {
-        &self.flight.plan
-    }
-
-    /// Leaves when this attempt is closed, before its call is: the flight, if it ends by that, is on the call's books in time.
-    pub(super) fn leave_with(&self, scope: &Scope) -> Result<(), Error> {
-        let flight = Arc::clone(&self.flight) as Arc<dyn Settle>;
-        scope.register(flight, Ticket(self.id, FOLLOWER)).map_err(|_| Error::closed())
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.flight.leave(self.id);
-    }
-}
-
-/// Those who wait.
-#[derive(Default)]
-struct Parked(Mutex<SmallVec<[(u64, Waker); 2]>>);
-
-impl Parked {
-    fn lock(&self) -> MutexGuard<'_, SmallVec<[(u64, Waker); 2]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn park(&self, id: u64, waker: &Waker) {
-        let mut parked = self.lock();
-        match parked.iter_mut().find(|(other, _)| *other == id) {
-            Some((_, old)) => old.clone_from(waker),
-            None => parked.push((id, waker.clone())),
-        }
-    }
-
-    fn forget(&self, id: u64) {
-        self.lock().retain(|(other, _)| *other != id);
-    }
-
-    fn wake_all(&self) {
-        let parked = std::mem::take(&mut *self.lock());
-        for (_, waker) in parked {
-            waker.wake();
-        }
-    }
-
-    fn wake_others(&self, id: u64) {
-        self.forget(id);
-        self.wake_all();
-    }
-}
-
-impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
-        self.wake_all();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_all();
-    }
-}
-
-/// What the encoder of a stream that is kept has to know.
-pub(super) fn ask(call: &Call, created: Duration) -> Ask {
-    let mut ask = Ask::new(Operation::Chat, call.model().clone());
-    ask.stream_usage = true;
-    ask.created = created.as_secs();
-    ask.call_id = call.id().clone();
-    ask
 }

@@ -1,0 +1,73 @@
+//! What is known of a flight before it begins.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ziggurat_core::{Ask, Call, Dialect, Error, FallbackTarget, Operation, Reply, Str};
+
+use crate::cache::Key;
+use crate::cache::caches::Held;
+use crate::cache::policy::Wish;
+
+/// How the flight's answer begins.
+pub(in crate::cache) type Asked = Pin<Box<dyn Future<Output = Result<Found, Error>> + Send>>;
+
+/// Where the answer was found.
+pub(in crate::cache) enum Found {
+    /// A store had it.
+    Held(Arc<Held>),
+    /// The call was made.
+    Reply(Box<Reply>),
+}
+
+/// What is known of a flight before it begins.
+pub(in crate::cache) struct Plan {
+    pub(in crate::cache) key: Key,
+    /// The key as callers read it.
+    pub(in crate::cache) cache_key: Str,
+    /// What the bytes of the first call are called.
+    pub(in crate::cache) name: Option<Key>,
+    /// Whether it asked for usage at the end of a stream.
+    pub(in crate::cache) usage: bool,
+    pub(in crate::cache) wish: Wish,
+    pub(in crate::cache) terms: Terms,
+    pub(in crate::cache) dialect: Option<Dialect>,
+    /// Whose call it was.
+    pub(in crate::cache) caller: Option<Str>,
+    pub(in crate::cache) ask: Ask,
+    pub(in crate::cache) flushes: u64,
+}
+
+/// What must be equal beside the key, so that calls can share a flight: how hard is tried, and how fresh the answer must be.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::cache) struct Terms {
+    max_age: Option<Duration>,
+    retries: Option<u32>,
+    fallbacks: Option<Vec<FallbackTarget>>,
+    disable_fallbacks: bool,
+    tags: Vec<Str>,
+}
+
+impl Terms {
+    pub(in crate::cache) fn of(call: &Call, wish: &Wish) -> Self {
+        let controls = call.controls();
+        Self {
+            max_age: wish.max_age,
+            retries: controls.retries,
+            fallbacks: controls.fallbacks.clone(),
+            disable_fallbacks: controls.disable_fallbacks,
+            tags: controls.tags.clone(),
+        }
+    }
+}
+
+/// What the encoder of a stream that is kept has to know.
+pub(in crate::cache) fn ask(call: &Call, created: Duration) -> Ask {
+    let mut ask = Ask::new(Operation::Chat, call.model().clone());
+    ask.stream_usage = true;
+    ask.created = created.as_secs();
+    ask.call_id = call.id().clone();
+    ask
+}
