@@ -30,6 +30,8 @@ pub struct Controls {
     pub tags: Vec<Str>,
     /// What keeps the calls of one conversation together (`x-litellm-session-id`).
     pub session: Option<Str>,
+    /// Where the call may be answered, `eu` or `us` or a region's own name (`allowed_model_region`).
+    pub region: Option<Str>,
 }
 
 /// A model to ask instead of another.
@@ -76,6 +78,7 @@ impl Controls {
         },
         tags: Vec::new(),
         session: None,
+        region: None,
     };
 }
 

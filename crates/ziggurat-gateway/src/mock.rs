@@ -66,7 +66,7 @@ impl Mock {
 
     fn speak(&self, call: &Call, chat: &Chat) -> Reply {
         let text = self.text(call.model(), chat);
-        let input = estimate::input_tokens(chat);
+        let input = chat.estimated_input_tokens();
         let usage = Usage::new(input, estimate::text_tokens(&text)).estimated();
         let mut start = Start::new(format!("mock-{}", call.id()), call.model().clone());
         if call.is_streamed() {

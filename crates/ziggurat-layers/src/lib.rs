@@ -27,6 +27,7 @@
 //! | `fallback` | [`FallbackLayer`] | asks another model when one fails |
 //! | `peek` | [`PeekLayer`] | holds the head back until content has come, so that `Ok` is the commit point |
 //! | `retry` | [`RetryLayer`] | tries a call that failed again, within a budget |
+//! | `route` | [`Route`] | sends each call to one of several deployments: strategy, health, cool-down |
 //! | `rate-limit` | [`RateLimitLayer`] | requests, tokens and parallel calls, by key, user, team, model or whatever else |
 //! | `stack` | [`Stack`] | the layers in their one right order, however they are named |
 //! | `timeout` | [`TimeoutLayer`] | one clock each for the first content, for silence and for the whole attempt |
@@ -69,6 +70,8 @@ pub use peek::{Peek, PeekLayer};
 pub use rate_limit::{RateLimit, RateLimitLayer};
 #[cfg(feature = "retry")]
 pub use retry::{Retry, RetryLayer};
+#[cfg(feature = "route")]
+pub use route::Route;
 #[cfg(feature = "stack")]
 pub use stack::Stack;
 #[cfg(feature = "timeout")]

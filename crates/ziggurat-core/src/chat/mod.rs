@@ -1,6 +1,7 @@
 //! The superset conversation: everything that any dialect can say, once.
 
 mod canonical;
+mod estimate;
 mod message;
 mod reply;
 mod tool;
