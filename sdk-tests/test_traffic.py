@@ -1,10 +1,13 @@
-"""What the gateway does with calls that fail and that are too many, as the vendors' own clients see it."""
+"""What the gateway does with calls that fail, that come twice, and that are too many: as the vendors'
+own clients see it."""
+
+import uuid
 
 import anthropic
 import openai
 import pytest
 
-from harness import MASTER_KEY, PROVIDER_KEY, Gateway
+from harness import MASTER_KEY, PROVIDER_KEY, Gateway, fetch
 
 CLIENT = "openai"
 pytestmark = pytest.mark.gateway_only
@@ -29,6 +32,9 @@ model_list:
 router_settings:
   num_retries: 1
   fallbacks: [{{to-claude: [claude]}}, {{to-gpt: [gpt]}}]
+litellm_settings:
+  cache: true
+  cache_params: {{type: local, mode: default_off}}
 general_settings:
   master_key: {master}
 ziggurat:
@@ -125,6 +131,33 @@ def test_callers_say_how_often(oai, ant):
     with pytest.raises(openai.BadRequestError) as caught:
         ask_openai(oai, "gpt", "Hello", extra_body={"num_retries": "twice"})
     assert caught.value.param == "num_retries"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("model", "provider"), [("gpt", "openai"), ("claude", "anthropic")])
+def test_what_was_answered_is_answered_again_in_both_dialects(
+    oai, ant, fakes, model, provider, stream
+):
+    cached = {"extra_body": {"cache": {"use-cache": True}}}
+    hello = f"Hello {uuid.uuid4()}"
+    fakes[provider].clear()
+    first, headers = ask_openai(oai, model, hello, stream, max_tokens=100, **cached)
+    assert "x-ziggurat-cached" not in headers
+    again, headers = ask_openai(oai, model, hello, stream, max_tokens=100, **cached)
+    assert (again, headers["x-ziggurat-cached"]) == (first, "true")
+    assert headers["x-litellm-cache-key"]
+    other, headers = ask_anthropic(ant, model, hello, stream, **cached)
+    assert (other, headers["x-ziggurat-cached"]) == (first, "true")
+    assert len(fakes[provider].requests()) == 1
+    # Whoever does not ask for it has none of it.
+    ask_openai(oai, model, hello, stream, max_tokens=100)
+    assert len(fakes[provider].requests()) == 2
+
+
+def test_the_cache_is_emptied_by_whoever_has_the_key(traffic):
+    key = {"authorization": f"Bearer {MASTER_KEY}"}
+    assert b'"healthy"' in fetch(traffic.url + "/cache/ping", headers=key)
+    assert b'"success"' in fetch(traffic.url + "/cache/flushall", method="POST", headers=key)
 
 
 def test_too_many_calls_are_refused_with_a_time_to_come_back(oai, ant):

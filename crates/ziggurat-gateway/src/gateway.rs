@@ -84,9 +84,12 @@ impl Gateway {
         let table = Table::new(makers, only, System.unix_time().as_secs());
         let registries = registries.clone();
         let table = Arc::new(table);
-        let calls = stack::calls(&config, &registries, Arc::clone(&table));
-        let calls = match calls {
-            Ok(calls) => calls,
+        let made = registries.caches(&config).and_then(|caches| {
+            let table = Arc::clone(&table);
+            Ok((stack::calls(&config, &registries, caches.clone(), table)?, caches))
+        });
+        let (calls, caches) = match made {
+            Ok(made) => made,
             Err(bad) => {
                 report.errors.push(config.problem("redis", bad.to_string()));
                 return Err(report);
@@ -94,8 +97,9 @@ impl Gateway {
         };
         let ids: HashSet<&str> = config.deployments.iter().map(|entry| &*entry.id).collect();
         registries.retain(shared.transport_options(), |id| ids.contains(id));
+        registries.keep(&config, caches.as_ref());
         let config = Arc::new(config);
-        let admin = AdminLayer::new(Arc::clone(&config));
+        let admin = AdminLayer::new(Arc::clone(&config), caches);
         let gateway = Self { config, table, registries, calls, admin };
         Ok((gateway, report.warnings))
     }

@@ -1,17 +1,22 @@
 //! From the configuration to the layers' settings.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ziggurat_core::{Call, ErrorKind};
+use ziggurat_dialects::{ANTHROPIC, OPENAI};
 use ziggurat_http::Disconnect;
+use ziggurat_layers::cache::{CacheScope as Scope, Caches};
 use ziggurat_layers::fallback::FallbackPolicy;
 use ziggurat_layers::rate_limit::{By, LimitRules, Limits, Outage};
 use ziggurat_layers::retry::{RetryBudget, RetryPolicy};
-use ziggurat_layers::{AccessLayer, FallbackLayer, PeekLayer, RateLimitLayer, RetryLayer};
+use ziggurat_layers::{
+    AccessLayer, CacheLayer, FallbackLayer, PeekLayer, RateLimitLayer, RetryLayer,
+};
 use ziggurat_store::redis::BadSettings;
 
-use crate::config::{self, Config, ErrorCounts, Quota, Reference};
+use crate::config::{self, CacheMode, CacheScope, Config, ErrorCounts, Quota, Reference};
 use crate::registries::Registries;
 
 /// What becomes of a call whose caller has left.
@@ -31,6 +36,33 @@ pub fn access(config: &Config) -> AccessLayer {
     let user = general.enforce_user_param.then_some("user");
     let required = general.enforced_params.iter().map(String::as_str).chain(user);
     AccessLayer::new().require(required)
+}
+
+/// What is answered twice; nothing when nothing is kept.
+#[must_use]
+pub fn cache(config: &Config, caches: Option<Arc<Caches>>) -> Option<CacheLayer> {
+    let (settings, caches) = (config.litellm.cache.as_ref()?, caches?);
+    let own = &config.ziggurat.cache;
+    let mut layer = CacheLayer::new(caches)
+        .scope(match own.scope {
+            CacheScope::Key => Scope::Key,
+            CacheScope::Team => Scope::Team,
+            CacheScope::Organization => Scope::Organization,
+            CacheScope::Global => Scope::Global,
+        })
+        .max_entry(usize::try_from(own.max_entry_bytes).unwrap_or(usize::MAX))
+        .single_flight(own.single_flight)
+        .dialects([OPENAI, ANTHROPIC]);
+    if let CacheMode::Off = settings.mode {
+        layer = layer.only_when_asked();
+    }
+    if let Some(ttl) = settings.ttl {
+        layer = layer.ttl(ttl);
+    }
+    if let Some(namespace) = &settings.namespace {
+        layer = layer.namespace(namespace.as_str());
+    }
+    Some(layer)
 }
 
 /// How much callers may ask for; nothing when nothing is limited.

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Drains, InFlight, Transport};
+use ziggurat_layers::cache::Caches;
 use ziggurat_layers::rate_limit::Limiter;
 use ziggurat_layers::retry::RetryBudgets;
-use ziggurat_store::redis::{BadSettings, LimitStore, Redis, Settings};
+use ziggurat_store::redis::{BadSettings, CacheStore, LimitStore, Redis, Settings};
 
-use crate::config::RedisSettings;
+use crate::config::{Config, OwnCacheSettings, RedisSettings};
 use crate::switch::Parallel;
 
 /// The books of a gateway. Clones share them.
@@ -48,6 +49,25 @@ pub struct Registries {
     servers: Arc<Mutex<HashMap<String, Shared>>>,
     transports: Arc<Mutex<HashMap<TransportOptions, Transport>>>,
     places: Arc<Keyed<Parallel>>,
+    cache: Arc<Mutex<Option<Kept>>>,
+}
+
+/// Answers that are kept, and what was configured of them: when that changes, they are others.
+#[derive(Debug)]
+struct Kept {
+    own: OwnCacheSettings,
+    redis: Option<RedisSettings>,
+    caches: Arc<Caches>,
+}
+
+impl Kept {
+    /// Whether a configuration keeps the same.
+    fn is_of(&self, config: &Config) -> bool {
+        let redis = config.litellm.cache.as_ref().and_then(|cache| cache.redis.as_ref());
+        let own = &config.ziggurat.cache;
+        self.redis.as_ref() == redis
+            && (self.own.max_bytes, self.own.memory_ttl) == (own.max_bytes, own.memory_ttl)
+    }
 }
 
 /// State by name, made when it is first asked for.
@@ -113,6 +133,42 @@ impl Registries {
     pub(crate) fn retain(&self, options: &TransportOptions, serves: impl FnMut(&str) -> bool) {
         lock(&self.transports).retain(|other, _| other == options);
         self.places.retain(serves);
+    }
+
+    /// The answers that are kept, as far as any are: those of the configuration before, unless this one keeps others.
+    ///
+    /// # Errors
+    ///
+    /// When no connection can ever be made with the settings of Redis.
+    pub(crate) fn caches(&self, config: &Config) -> Result<Option<Arc<Caches>>, BadSettings> {
+        let Some(settings) = &config.litellm.cache else { return Ok(None) };
+        let own = &config.ziggurat.cache;
+        if let Some(kept) = &*lock(&self.cache)
+            && kept.is_of(config)
+        {
+            return Ok(Some(Arc::clone(&kept.caches)));
+        }
+        let mut caches = Caches::new();
+        if let Some(redis) = &settings.redis {
+            // A connection of its own: answers are large, and limits do not wait behind them.
+            caches = caches.store(Arc::new(CacheStore::new(connect(redis)?)));
+        }
+        match (own.memory_ttl, &settings.redis) {
+            (Some(ttl), Some(_)) => caches = caches.local(own.max_bytes).local_ttl(ttl),
+            (None, Some(_)) => {}
+            (_, None) => caches = caches.local(own.max_bytes),
+        }
+        Ok(Some(Arc::new(caches)))
+    }
+
+    /// Keeps these answers for the configurations to come. To be called when this one is known to be good.
+    pub(crate) fn keep(&self, config: &Config, caches: Option<&Arc<Caches>>) {
+        let settings = config.litellm.cache.as_ref();
+        *lock(&self.cache) = caches.zip(settings).map(|(caches, settings)| Kept {
+            own: config.ziggurat.cache.clone(),
+            redis: settings.redis.clone(),
+            caches: Arc::clone(caches),
+        });
     }
 
     /// Waits, for a while, until other instances know what was used here. For an orderly end.
@@ -219,5 +275,27 @@ mod tests {
         assert!(place.is_some());
         assert!(Parallel::take(&registries.places("a", one)).is_none());
         assert!(Parallel::take(&registries.places("a", two)).is_some());
+    }
+
+    #[test]
+    fn what_is_cached_outlives_a_configuration_that_keeps_the_same() {
+        let registries = Registries::new();
+        let caches = |text: &str| {
+            let env = HashMap::new();
+            let (config, _) = crate::config::parse(text.as_bytes(), "test", &env).unwrap();
+            let caches = registries.caches(&config).unwrap();
+            crate::Gateway::with(config, &env, &registries).unwrap();
+            (caches, registries.cache.lock().unwrap().as_ref().map(|kept| Arc::clone(&kept.caches)))
+        };
+        let on = "litellm_settings: {cache: true}";
+        let (_, first) = caches(on);
+        let first = first.unwrap();
+        let (again, _) = caches("litellm_settings: {cache: true, cache_params: {ttl: 5}}");
+        assert!(Arc::ptr_eq(&first, &again.unwrap()));
+        let (other, _) =
+            caches("litellm_settings: {cache: true}\nziggurat: {cache: {max_bytes: 1MiB}}");
+        assert!(!Arc::ptr_eq(&first, &other.unwrap()));
+        let (none, kept) = caches("{}");
+        assert!(none.is_none() && kept.is_none());
     }
 }

@@ -13,7 +13,8 @@ use ziggurat_http::{
     Admission, AdmissionLayer, Deployment, FrontDoor, FrontDoorLayer, Translate, TranslateLayer,
     Transport,
 };
-use ziggurat_layers::{Access, Fallback, Peek, RateLimit, Retry, Timeout, TimeoutLayer};
+use ziggurat_layers::cache::Caches;
+use ziggurat_layers::{Access, Cache, Fallback, Peek, RateLimit, Retry, Timeout, TimeoutLayer};
 use ziggurat_store::redis::BadSettings;
 
 use crate::config::{Config, Timeouts};
@@ -33,7 +34,9 @@ use crate::switch::{Switch, Table};
 /// What stands around one provider.
 pub type Stack = Peek<Timeout<Translate<Transport>>>;
 /// What answers calls.
-pub type Calls = Observe<Extras<Access<Names<Limited<Tried>>>>>;
+pub type Calls = Observe<Extras<Access<Names<Cached<Limited<Tried>>>>>>;
+/// With a cache, where there is one.
+pub type Cached<S> = Either<Cache<S>, S>;
 /// With limits, where there are any.
 pub type Limited<S> = Either<RateLimit<S>, S>;
 /// What is tried more than once.
@@ -114,19 +117,23 @@ pub(crate) fn provider(
 pub(crate) fn calls(
     config: &Config,
     registries: &Registries,
+    caches: Option<Arc<Caches>>,
     table: Arc<Table>,
 ) -> Result<Calls, BadSettings> {
     let access = policies::access(config);
+    let cache = policies::cache(config, caches);
     let limits = policies::rate_limit(config, registries)?;
     Ok(ServiceBuilder::new()
         // Outermost, so that it sees everything, also what the others refuse.
         .layer(ObserveLayer::new())
         // Above whatever looks into bodies: from here on they hold nothing that is not the dialect's.
-        .layer(ExtrasLayer::new())
+        .layer(ExtrasLayer::new().caching(config.litellm.cache.as_ref()))
         // Above all that answers, counts or holds something for a call.
         .layer(access.clone())
         // Below the question whether a caller may use a name, above all that knows a model by its own.
         .layer(NamesLayer::new(config))
+        // Above all that counts: a hit costs nothing.
+        .layer(option_layer(cache))
         // Above all that tries: a call counts once, however often it is tried.
         .layer(option_layer(limits))
         // Another model is asked when trying the first again did not help.

@@ -3,10 +3,13 @@
 //! | path | answer |
 //! | --- | --- |
 //! | `POST /config/reload` | the configuration is [read again](crate::reload): what is different, or what is wrong |
+//! | `GET /cache/ping` | whether the cache is there, and what it holds |
+//! | `POST /cache/delete` | forgets the answers under `{"keys": […]}`, which are what the header `x-litellm-cache-key` tells |
+//! | `POST /cache/flushall` | forgets all answers |
 //! | `GET /router/settings` | how calls are routed, tried again and handed on |
 //!
 //! They want the master key, where there is one: behind [`auth`](super::auth), and asked again here, for a caller that it knows may
-//! be somebody else.
+//! be somebody else. Without a cache the paths are there, too, and say that there is none.
 
 use std::sync::{Arc, Weak};
 
@@ -15,11 +18,13 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use tower_layer::Layer;
 use ziggurat_core::{Caller, Error, ErrorKind};
 use ziggurat_http::refuse;
+use ziggurat_layers::cache::{Caches, Key};
 
 use super::aside::{self, Aside, json_response};
 use super::auth::MASTER;
@@ -27,9 +32,12 @@ use super::reload;
 use crate::config::{Config, FallbackRule, Reference};
 use crate::reload::Reload;
 
+const PING: &str = "/cache/ping";
+const DELETE: &str = "/cache/delete";
+const FLUSH: &str = "/cache/flushall";
 const ROUTER: &str = "/router/settings";
 
-/// The largest body, in bytes.
+/// The longest list of keys to forget, in bytes.
 const MOST_BYTES: usize = 1 << 20;
 
 /// Makes an [`Admin`].
@@ -45,15 +53,16 @@ pub type Admin<S> = Aside<S>;
 struct Known {
     config: Arc<Config>,
     reload: Option<Weak<Reload>>,
+    caches: Option<Arc<Caches>>,
 }
 
 // === impl AdminLayer ===
 
 impl AdminLayer {
-    /// Answers for a gateway of this configuration.
+    /// Answers for a gateway of this configuration, with these answers in its cache.
     #[must_use]
-    pub fn new(config: Arc<Config>) -> Self {
-        Self { state: Arc::new(Known { config, reload: None }) }
+    pub fn new(config: Arc<Config>, caches: Option<Arc<Caches>>) -> Self {
+        Self { state: Arc::new(Known { config, caches, reload: None }) }
     }
 
     /// Answers for a gateway whose configuration can be read again.
@@ -72,13 +81,16 @@ impl<S> Layer<S> for AdminLayer {
 }
 
 fn serves(path: &str) -> bool {
-    path == ROUTER || path == reload::PATH
+    [PING, DELETE, FLUSH, ROUTER, reload::PATH].contains(&path)
 }
 
 fn router(state: Arc<Known>) -> Router {
     Router::new()
+        .route(PING, get(ping).fallback(only_get))
         .route(ROUTER, get(router_settings).fallback(only_get))
         .route(reload::PATH, post(reload_configuration).fallback(reload::only_post))
+        .route(DELETE, post(delete).fallback(only_post))
+        .route(FLUSH, post(flush).fallback(only_post))
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), guard))
         .with_state(state)
@@ -117,6 +129,64 @@ async fn reload_configuration(
     headers: HeaderMap,
 ) -> Response<Body> {
     reload::reload(known.reload.clone(), uri, headers).await
+}
+
+// === the cache ===
+
+async fn ping(State(known): State<Arc<Known>>) -> Response<Body> {
+    let Some(caches) = &known.caches else { return failed("cache_ping_error", NONE) };
+    if let Err(error) = caches.ping().await {
+        return failed("cache_ping_error", &error.to_string());
+    }
+    let stats = caches.stats();
+    let redis = known.config.litellm.cache.as_ref().is_some_and(|cache| cache.redis.is_some());
+    let body = json!({
+        "status": "healthy",
+        "cache_type": if redis { "redis" } else { "local" },
+        "ping_response": true,
+        "hits": stats.hits,
+        "shared": stats.shared,
+        "misses": stats.misses,
+        "stored": stats.stored,
+        "store_failures": stats.store_failures,
+        "entries_in_memory": stats.entries,
+        "bytes_in_memory": stats.bytes,
+    });
+    json_response(StatusCode::OK, &body)
+}
+
+async fn delete(State(known): State<Arc<Known>>, body: Bytes) -> Response<Body> {
+    let Some(caches) = &known.caches else { return failed("cache_error", NONE) };
+    let keys = match keys(&body) {
+        Ok(keys) => keys,
+        Err(wrong) => return error(StatusCode::BAD_REQUEST, "invalid_request_error", wrong),
+    };
+    match caches.delete(&keys).await {
+        Ok(deleted) => {
+            json_response(StatusCode::OK, &json!({ "status": "success", "deleted": deleted }))
+        }
+        Err(error) => failed("cache_error", &error.to_string()),
+    }
+}
+
+async fn flush(State(known): State<Arc<Known>>) -> Response<Body> {
+    let Some(caches) = &known.caches else { return failed("cache_error", NONE) };
+    match caches.clear().await {
+        Ok(()) => json_response(StatusCode::OK, &json!({ "status": "success" })),
+        Err(error) => failed("cache_error", &error.to_string()),
+    }
+}
+
+const NONE: &str = "there is no cache: `litellm_settings.cache` is not true";
+
+/// The keys in `{"keys": […]}`.
+fn keys(body: &[u8]) -> Result<Vec<Key>, &'static str> {
+    const WHAT: &str = "the body must be an object with `keys`, a list of cache keys of 64 \
+                        hexadecimal digits each";
+    let body: Value = serde_json::from_slice(body).map_err(|_| WHAT)?;
+    let keys = body.get("keys").and_then(Value::as_array).ok_or(WHAT)?;
+    let key = |key: &Value| key.as_str().and_then(|key| key.parse().ok()).ok_or(WHAT);
+    keys.iter().map(key).collect()
 }
 
 // === the router ===
@@ -176,8 +246,23 @@ fn rules(rules: Option<&[FallbackRule]>) -> Value {
 
 // === answers ===
 
+fn failed(kind: &str, message: &str) -> Response<Body> {
+    error(StatusCode::SERVICE_UNAVAILABLE, kind, message)
+}
+
+/// LiteLLM's own kinds of errors are not of any dialect.
+fn error(status: StatusCode, kind: &str, message: &str) -> Response<Body> {
+    let code = status.as_str();
+    let error = json!({ "message": message, "type": kind, "param": null, "code": code });
+    json_response(status, &json!({ "error": error }))
+}
+
 async fn only_get(method: Method, uri: Uri, headers: HeaderMap) -> Response<Body> {
     aside::wrong_method(&method, &uri, &headers, "GET, HEAD")
+}
+
+async fn only_post(method: Method, uri: Uri, headers: HeaderMap) -> Response<Body> {
+    aside::wrong_method(&method, &uri, &headers, "POST")
 }
 
 #[cfg(test)]
@@ -191,12 +276,13 @@ mod tests {
     use super::*;
     use crate::config;
 
-    async fn ask(text: &str, request: Request<Body>) -> (u16, Value) {
+    async fn ask(text: &str, caches: bool, request: Request<Body>) -> (u16, Value) {
         let (config, _) = config::parse(text.as_bytes(), "test", &HashMap::new()).unwrap();
+        let caches = caches.then(|| Arc::new(Caches::new().local(1 << 20)));
         let inner = tower::service_fn(async |_: Request<Body>| {
             Ok::<_, Infallible>(Response::builder().status(418).body(Body::empty()).unwrap())
         });
-        let mut service = AdminLayer::new(Arc::new(config)).layer(inner);
+        let mut service = AdminLayer::new(Arc::new(config), caches).layer(inner);
         let response = service.call(request).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -208,34 +294,87 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_cache_is_asked_and_emptied() {
+        let (status, body) = ask("{}", true, request("GET", PING, "")).await;
+        assert_eq!(
+            (status, &body["status"], &body["cache_type"]),
+            (200, &json!("healthy"), &json!("local"))
+        );
+        assert_eq!(ask("{}", true, request("POST", FLUSH, "")).await.1["status"], "success");
+        let keys = json!({ "keys": ["00".repeat(32)] }).to_string();
+        let (status, body) = ask("{}", true, request("POST", DELETE, &keys)).await;
+        assert_eq!((status, &body["deleted"]), (200, &json!(0)));
+        for wrong in ["", "{}", r#"{"keys": "a"}"#, r#"{"keys": ["a"]}"#, "[]"] {
+            let (status, body) = ask("{}", true, request("POST", DELETE, wrong)).await;
+            assert_eq!(status, 400, "{wrong}");
+            assert!(body["error"]["message"].as_str().unwrap().contains("`keys`"));
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_cache_it_says_so() {
+        for (method, path) in [("GET", PING), ("POST", DELETE), ("POST", FLUSH)] {
+            let (status, body) = ask("{}", false, request(method, path, "{}")).await;
+            assert_eq!(status, 503);
+            assert!(body["error"]["message"].as_str().unwrap().contains("litellm_settings.cache"));
+        }
+    }
+
+    #[tokio::test]
     async fn only_the_master_is_let_in() {
         let text = "general_settings: {master_key: sk-1}";
-        for (method, path) in [("GET", ROUTER), ("POST", reload::PATH)] {
+        for (method, path) in [
+            ("GET", PING),
+            ("POST", DELETE),
+            ("POST", FLUSH),
+            ("GET", ROUTER),
+            ("POST", reload::PATH),
+        ] {
             let mut asked = request(method, path, "{}");
-            assert_eq!(ask(text, request(method, path, "{}")).await.0, 403);
+            assert_eq!(ask(text, true, request(method, path, "{}")).await.0, 403);
             asked.extensions_mut().insert(Caller::new("somebody"));
-            assert_eq!(ask(text, asked).await.0, 403);
+            assert_eq!(ask(text, true, asked).await.0, 403);
         }
-        let mut asked = request("GET", ROUTER, "");
+        let mut asked = request("GET", PING, "");
         asked.extensions_mut().insert(Caller::new(MASTER));
-        assert_eq!(ask(text, asked).await.0, 200);
+        assert_eq!(ask(text, true, asked).await.0, 200);
     }
 
     #[tokio::test]
     async fn the_settings_of_the_router_are_told() {
         let text = "router_settings: {routing_strategy: least-busy, fallbacks: [{a: [b]}]}";
-        let (status, body) = ask(text, request("GET", ROUTER, "")).await;
+        let (status, body) = ask(text, false, request("GET", ROUTER, "")).await;
         let current = &body["current_values"];
         assert_eq!((status, &current["routing_strategy"]), (200, &json!("least-busy")));
         assert_eq!(current["fallbacks"], json!([{"a": ["b"]}]));
         assert_eq!(current["num_retries"], 2);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_comes_is_not_waited_for() {
+        struct Never;
+        impl http_body::Body for Never {
+            type Data = Bytes;
+            type Error = Infallible;
+
+            fn poll_frame(
+                self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+                std::task::Poll::Pending
+            }
+        }
+        let body = Body::new(Never);
+        let request = Request::builder().method("POST").uri(DELETE).body(body).unwrap();
+        assert_eq!(ask("{}", true, request).await.0, 408);
+    }
+
     #[tokio::test]
     async fn other_paths_and_methods_are_not_its_business() {
-        for path in ["/v1/models", "/router", "//router/settings", "/router/settings/"] {
-            assert_eq!(ask("{}", request("POST", path, "")).await.0, 418, "{path}");
+        for path in ["/v1/models", "/cache", "//cache/ping", "/cache/ping/", "/x/cache/flushall"] {
+            assert_eq!(ask("{}", true, request("POST", path, "")).await.0, 418, "{path}");
         }
-        assert_eq!(ask("{}", request("POST", ROUTER, "")).await.0, 405);
+        assert_eq!(ask("{}", true, request("GET", FLUSH, "")).await.0, 405);
+        assert_eq!(ask("{}", true, request("POST", PING, "")).await.0, 405);
     }
 }

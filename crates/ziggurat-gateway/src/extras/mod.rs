@@ -54,16 +54,27 @@ use ziggurat_core::{
 use ziggurat_dialects::ANTHROPIC;
 use ziggurat_layers::{Timeout, TimeoutLayer, timeout};
 
+use crate::config::{CacheSettings, CachedCalls};
 use crate::mock::{self, Mock};
 
 /// Makes an [`Extras`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ExtrasLayer(());
+pub struct ExtrasLayer {
+    uncached: Uncached,
+}
+
+/// The calls that are kept out of the cache (`supported_call_types`).
+#[derive(Clone, Copy, Debug, Default)]
+struct Uncached {
+    chat: bool,
+    messages: bool,
+}
 
 /// Reads what is meant for the gateway, and cuts it out.
 #[derive(Clone, Debug)]
 pub struct Extras<S> {
     inner: S,
+    uncached: Uncached,
 }
 
 impl ExtrasLayer {
@@ -72,13 +83,23 @@ impl ExtrasLayer {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Keeps out of the cache what these settings do not name.
+    #[must_use]
+    pub fn caching(mut self, settings: Option<&CacheSettings>) -> Self {
+        if let Some(settings) = settings {
+            self.uncached.chat = !settings.serves(CachedCalls::Chat);
+            self.uncached.messages = !settings.serves(CachedCalls::Messages);
+        }
+        self
+    }
 }
 
 impl<S> Layer<S> for ExtrasLayer {
     type Service = Extras<S>;
 
     fn layer(&self, inner: S) -> Extras<S> {
-        Extras { inner }
+        Extras { inner, uncached: self.uncached }
     }
 }
 
@@ -94,7 +115,7 @@ impl<S: CallService> Service<Call> for Extras<S> {
     }
 
     fn call(&mut self, mut call: Call) -> Self::Future {
-        let read = match Read::take(&mut call) {
+        let read = match Read::take(&mut call, self.uncached) {
             Ok(read) => read,
             Err(error) => return ExtrasFuture::here(Err(error)),
         };
@@ -130,6 +151,15 @@ impl<S: CallService> Service<Call> for Extras<S> {
     }
 }
 
+impl Uncached {
+    fn has(self, call: &Call) -> bool {
+        match call.dialect() {
+            Some(dialect) if dialect == ANTHROPIC => self.messages,
+            _ => self.chat,
+        }
+    }
+}
+
 /// What was found in a call.
 #[derive(Debug, Default)]
 struct Read {
@@ -140,7 +170,7 @@ struct Read {
 }
 
 impl Read {
-    fn take(call: &mut Call) -> Result<Self, Error> {
+    fn take(call: &mut Call, uncached: Uncached) -> Result<Self, Error> {
         let mut read = Self::default();
         // Most callers say nothing to the layers: for them nothing is allocated.
         let mut controls = Controls::default();
@@ -193,6 +223,10 @@ impl Read {
             }
         }
         controls.retries = retries.or(controls.retries);
+        if uncached.has(call) {
+            controls.cache.no_cache = true;
+            controls.cache.no_store = true;
+        }
         if let Some(policy) = policy {
             call.set_loss_policy(policy);
         }

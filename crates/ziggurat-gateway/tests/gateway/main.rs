@@ -4,6 +4,7 @@
 
 mod admission;
 mod binary;
+mod caching;
 mod calls;
 mod client;
 mod departures;

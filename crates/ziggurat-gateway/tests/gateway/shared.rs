@@ -1,13 +1,15 @@
 //! What gateways share through Redis.
 
+use serde_json::json;
 use ziggurat_testkit::FakeProvider;
 use ziggurat_testkit::redis::PrivateRedis;
 
-use crate::calls::chat;
+use crate::calls::{chat, messages};
 use crate::client::Ask;
 use crate::world::{Running, run};
 
 const CHAT: &str = "/v1/chat/completions";
+const MESSAGES: &str = "/v1/messages";
 
 async fn two(openai: &FakeProvider, rest: &str) -> [Running; 2] {
     let text = format!(
@@ -16,6 +18,44 @@ async fn two(openai: &FakeProvider, rest: &str) -> [Running; 2] {
         openai.base_url()
     );
     [run(&text).await, run(&text).await]
+}
+
+#[tokio::test]
+async fn what_one_answered_the_other_answers_again() {
+    let redis = PrivateRedis::start();
+    let openai = FakeProvider::openai().spawn().await;
+    let rest = format!(
+        "litellm_settings: {{cache: true, cache_params: {{type: redis, url: '{}', namespace: n}}}}",
+        redis.url()
+    );
+    let [one, other] = two(&openai, &rest).await;
+    let mut body = chat("gpt", "hi");
+    body["max_tokens"] = json!(100);
+    let first = Ask::json(CHAT, &body).send(one.address).await;
+    assert_eq!(first.status, 200, "{}", first.text());
+    let mut again = Ask::json(MESSAGES, &messages("gpt", "hi")).send(other.address).await;
+    // It is kept off the answer's path.
+    for _ in 0..50 {
+        if again.header("x-ziggurat-cached").is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        again = Ask::json(MESSAGES, &messages("gpt", "hi")).send(other.address).await;
+    }
+    assert_eq!(again.header("x-ziggurat-cached"), Some("true"));
+    assert_eq!(again.json()["content"][0]["text"], "You said: hi");
+    let ping = Ask::get("/cache/ping").send(other.address).await;
+    assert_eq!(ping.json()["cache_type"], "redis");
+    assert_eq!(Ask::post("/cache/flushall", "").send(one.address).await.status, 200);
+    let asked = openai.requests().len();
+    Ask::json(CHAT, &body).send(other.address).await;
+    assert_eq!(openai.requests().len(), asked + 1, "it was forgotten everywhere");
+
+    drop(redis);
+    let answer = Ask::json(CHAT, &chat("gpt", "other")).send(one.address).await;
+    assert_eq!(answer.status, 200, "a cache that is away is a miss");
+    let ping = Ask::get("/cache/ping").send(other.address).await;
+    assert_eq!((ping.status, &ping.json()["error"]["type"]), (503, &json!("cache_ping_error")));
 }
 
 #[tokio::test]
