@@ -110,7 +110,6 @@ pub(crate) struct Listening {
     messages: PubSubStream,
 }
 
-#[allow(dead_code, reason = "for what is built on this")]
 impl Listening {
     /// The next message that is text. `None` when the connection ended. Nothing is lost when this is dropped.
     pub(crate) async fn next(&mut self) -> Option<String> {

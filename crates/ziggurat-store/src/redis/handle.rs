@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, RedisResult, ScriptInvocation};
 use tokio::{task::JoinHandle, time::timeout};
 use ziggurat_core::{Ambient, Instant, Str, System};
 
@@ -113,15 +113,7 @@ impl Redis {
         self.ask(self.0.shared.settings.timeout, ask).await
     }
 
-    /// Sends several commands at once; the answers come together. In a cluster all keys must be in one slot.
-    #[allow(dead_code, reason = "for what is built on this")]
-    pub(crate) async fn pipe<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Error> {
-        let ask = |mut connection| async move { commands.query_async(&mut connection).await };
-        self.ask(self.0.shared.settings.timeout, ask).await
-    }
-
     /// Runs a script by its hash, in one round trip; one more where the server does not know it yet.
-    #[allow(dead_code, reason = "for what is built on this")]
     pub(crate) async fn script<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
@@ -131,7 +123,6 @@ impl Redis {
     }
 
     /// Listens to a channel, by a connection of its own.
-    #[allow(dead_code, reason = "for what is built on this")]
     pub(crate) async fn listen(&self, channel: &str) -> Result<Listening, Error> {
         let shared = &self.0.shared;
         match timeout(shared.settings.connect_timeout, shared.maker.listen(channel)).await {
@@ -140,7 +131,6 @@ impl Redis {
         }
     }
 
-    #[allow(dead_code, reason = "for what is built on this")]
     pub(crate) fn ambient(&self) -> &dyn Ambient {
         &*self.0.shared.ambient
     }

@@ -1,0 +1,9 @@
+//! Cool-downs that gateways share.
+
+mod listing;
+mod share;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use share::SharedCoolDowns;
