@@ -16,6 +16,7 @@ use ziggurat_http::{Drains, InFlight, Transport};
 use ziggurat_layers::cache::Caches;
 use ziggurat_layers::rate_limit::Limiter;
 use ziggurat_layers::retry::RetryBudgets;
+use ziggurat_layers::route::Registry;
 use ziggurat_store::redis::{BadSettings, CacheStore, LimitStore, Redis, Settings};
 
 use crate::config::{Config, OwnCacheSettings, RedisSettings};
@@ -38,6 +39,8 @@ use crate::switch::Parallel;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Registries {
+    /// How each deployment is: cool-downs, calls in flight, latency, what is used of its limits.
+    pub health: Registry,
     /// How often each deployment's calls were tried again.
     pub retry_budgets: RetryBudgets,
     /// What callers have used of their limits.
@@ -133,6 +136,7 @@ impl Registries {
     pub(crate) fn retain(&self, options: &TransportOptions, serves: impl FnMut(&str) -> bool) {
         lock(&self.transports).retain(|other, _| other == options);
         self.places.retain(serves);
+        self.health.forget_unused();
     }
 
     /// The answers that are kept, as far as any are: those of the configuration before, unless this one keeps others.
