@@ -97,7 +97,7 @@ pub fn rate_limit(
     }
     let mut layer = RateLimitLayer::new(registries.limiter.clone(), rules);
     if let Some(settings) = config.redis() {
-        let shared = registries.redis(settings)?;
+        let shared = registries.redis(settings, &config.ziggurat.redis)?;
         let outage = if config.general.fail_closed_rate_limits {
             Outage::Refuse
         } else {

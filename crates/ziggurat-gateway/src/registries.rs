@@ -19,7 +19,7 @@ use ziggurat_layers::retry::RetryBudgets;
 use ziggurat_layers::route::Registry;
 use ziggurat_store::redis::{BadSettings, CacheStore, LimitStore, Redis, Settings};
 
-use crate::config::{Config, OwnCacheSettings, RedisSettings};
+use crate::config::{Config, OwnCacheSettings, OwnRedisSettings, RedisSettings};
 use crate::switch::Parallel;
 
 /// The books of a gateway. Clones share them.
@@ -49,7 +49,7 @@ pub struct Registries {
     pub in_flight: InFlight,
     /// Calls that go on without their client.
     pub drains: Drains,
-    servers: Arc<Mutex<HashMap<String, Shared>>>,
+    servers: Arc<Mutex<HashMap<Server, Shared>>>,
     transports: Arc<Mutex<HashMap<TransportOptions, Transport>>>,
     places: Arc<Keyed<Parallel>>,
     cache: Arc<Mutex<Option<Kept>>>,
@@ -59,22 +59,24 @@ pub struct Registries {
 #[derive(Debug)]
 struct Kept {
     own: OwnCacheSettings,
-    redis: Option<RedisSettings>,
+    redis: Option<(RedisSettings, OwnRedisSettings)>,
     caches: Arc<Caches>,
 }
 
 impl Kept {
     /// Whether a configuration keeps the same.
     fn is_of(&self, config: &Config) -> bool {
-        let redis = config.litellm.cache.as_ref().and_then(|cache| cache.redis.as_ref());
         let own = &config.ziggurat.cache;
-        self.redis.as_ref() == redis
+        self.redis == cache_server(config)
             && (self.own.max_bytes, self.own.memory_ttl) == (own.max_bytes, own.memory_ttl)
     }
 }
 
 /// State by name, made when it is first asked for.
 struct Keyed<T>(Mutex<HashMap<String, Arc<T>>>);
+
+/// An address, with whatever secrets are in it, and how the server is used that is there.
+type Server = (String, OwnRedisSettings);
 
 /// A Redis server, and what instances share through it. Clones share one connection.
 #[derive(Clone)]
@@ -100,16 +102,21 @@ impl Registries {
     /// # Errors
     ///
     /// When no connection can ever be made with these settings.
-    pub fn redis(&self, settings: &RedisSettings) -> Result<Shared, BadSettings> {
+    pub fn redis(
+        &self,
+        settings: &RedisSettings,
+        own: &OwnRedisSettings,
+    ) -> Result<Shared, BadSettings> {
         let address = settings.address().ok_or(BadSettings::Host)?;
+        let server = (address.expose().to_owned(), own.clone());
         let mut servers = lock(&self.servers);
-        if let Some(known) = servers.get(address.expose()) {
+        if let Some(known) = servers.get(&server) {
             return Ok(known.clone());
         }
-        let redis = connect(settings)?;
-        let limits = Arc::new(LimitStore::new(redis.clone()));
+        let redis = connect(settings, own)?;
+        let limits = Arc::new(LimitStore::new(redis.clone()).lease(own.lease));
         let shared = Shared { redis, limits };
-        servers.insert(address.expose().to_owned(), shared.clone());
+        servers.insert(server, shared.clone());
         Ok(shared)
     }
 
@@ -155,7 +162,8 @@ impl Registries {
         let mut caches = Caches::new();
         if let Some(redis) = &settings.redis {
             // A connection of its own: answers are large, and limits do not wait behind them.
-            caches = caches.store(Arc::new(CacheStore::new(connect(redis)?)));
+            caches =
+                caches.store(Arc::new(CacheStore::new(connect(redis, &config.ziggurat.redis)?)));
         }
         match (own.memory_ttl, &settings.redis) {
             (Some(ttl), Some(_)) => caches = caches.local(own.max_bytes).local_ttl(ttl),
@@ -167,10 +175,9 @@ impl Registries {
 
     /// Keeps these answers for the configurations to come. To be called when this one is known to be good.
     pub(crate) fn keep(&self, config: &Config, caches: Option<&Arc<Caches>>) {
-        let settings = config.litellm.cache.as_ref();
-        *lock(&self.cache) = caches.zip(settings).map(|(caches, settings)| Kept {
+        *lock(&self.cache) = caches.map(|caches| Kept {
             own: config.ziggurat.cache.clone(),
-            redis: settings.redis.clone(),
+            redis: cache_server(config),
             caches: Arc::clone(caches),
         });
     }
@@ -187,9 +194,19 @@ impl Registries {
     }
 }
 
-fn connect(settings: &RedisSettings) -> Result<Redis, BadSettings> {
+/// Where answers are kept that instances share, and how it is used.
+fn cache_server(config: &Config) -> Option<(RedisSettings, OwnRedisSettings)> {
+    let redis = config.litellm.cache.as_ref()?.redis.clone()?;
+    Some((redis, config.ziggurat.redis.clone()))
+}
+
+fn connect(settings: &RedisSettings, own: &OwnRedisSettings) -> Result<Redis, BadSettings> {
     let address = settings.address().ok_or(BadSettings::Host)?;
-    Redis::connect(Settings::from_url(address.expose())?)
+    let settings = Settings::from_url(address.expose())?
+        .prefix(own.prefix.as_str())
+        .timeout(own.timeout)
+        .connect_timeout(own.connect_timeout);
+    Redis::connect(settings)
 }
 
 impl std::fmt::Debug for Shared {

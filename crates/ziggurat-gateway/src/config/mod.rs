@@ -214,8 +214,8 @@ pub use self::env::{Environment, Overlay, ProcessEnvironment, Variables};
 pub use self::fallbacks::{FallbackRule, Fallbacks, Reference};
 pub use self::own::{
     Admission, CacheScope, Disconnect, DisconnectSettings, Headers, HealthCheckSettings, Limits,
-    OwnCacheSettings, PeekSettings, Quota, RateLimitSettings, ReloadSettings, RetrySettings,
-    Settings, Timeouts,
+    OwnCacheSettings, OwnRedisSettings, PeekSettings, Quota, RateLimitSettings, ReloadSettings,
+    RetrySettings, Settings, Timeouts,
 };
 pub use self::params::Parameters;
 pub use self::problem::{Place, Problem, ProblemKind, Report};

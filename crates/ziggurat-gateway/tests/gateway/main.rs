@@ -9,6 +9,7 @@ mod calls;
 mod client;
 mod departures;
 mod fallbacks;
+mod instances;
 mod keys;
 mod limits;
 mod rate_limits;

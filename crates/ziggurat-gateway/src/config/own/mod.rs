@@ -2,6 +2,7 @@
 
 mod disconnect;
 mod rate_limits;
+mod redis;
 mod traffic;
 
 use std::num::NonZeroU32;
@@ -13,6 +14,7 @@ use super::read::{At, Reader};
 
 pub use self::disconnect::{Disconnect, DisconnectSettings};
 pub use self::rate_limits::{Quota, RateLimitSettings};
+pub use self::redis::OwnRedisSettings;
 pub use self::traffic::{
     CacheScope, HealthCheckSettings, OwnCacheSettings, PeekSettings, ReloadSettings, RetrySettings,
 };
@@ -42,6 +44,8 @@ pub struct Settings {
     pub http2_shards: Option<NonZeroU32>,
     /// `rate_limits`: how much callers may ask for.
     pub rate_limits: RateLimitSettings,
+    /// `redis`: how the server is used that instances share.
+    pub redis: OwnRedisSettings,
     /// `retry`: how what failed is tried again.
     pub retry: RetrySettings,
     /// `peek`: how long the beginning of a stream is held back.
@@ -124,6 +128,7 @@ impl Default for Settings {
             loss_policy: None,
             http2_shards: None,
             rate_limits: RateLimitSettings::default(),
+            redis: OwnRedisSettings::default(),
             retry: RetrySettings::default(),
             peek: PeekSettings::default(),
             cache: OwnCacheSettings::default(),
@@ -209,6 +214,7 @@ impl Settings {
             rate_limits: fields
                 .read("rate_limits", RateLimitSettings::read)
                 .unwrap_or(usual.rate_limits),
+            redis: fields.read("redis", OwnRedisSettings::read).unwrap_or(usual.redis),
             retry: fields.read("retry", RetrySettings::read).unwrap_or(usual.retry),
             peek: fields.read("peek", PeekSettings::read).unwrap_or(usual.peek),
             cache: fields.read("cache", OwnCacheSettings::read).unwrap_or(usual.cache),

@@ -293,6 +293,7 @@ ziggurat:
   disconnect: {default: drain, models: {gpt: cut, long: {drain: {tokens: 100, time: 30s}}}}
   health_checks: {timeout: 5s, concurrency: 2}
   reload: {watch: off}
+  redis: {prefix: 'eu:', timeout: 100ms, connect_timeout: 2s, lease: 5s}
 ",
     );
     assert!(config.general.background_health_checks && config.general.fail_closed_rate_limits);
@@ -325,6 +326,9 @@ ziggurat:
     assert_eq!(config.disconnect("other"), Disconnect::Drain { tokens: None, time: None });
     assert_eq!(own.health_checks.concurrency.get(), 2);
     assert_eq!(own.reload.watch, None);
+    assert_eq!((&*own.redis.prefix, own.redis.lease), ("eu:", Duration::from_secs(5)));
+    assert_eq!(own.redis.timeout, Duration::from_millis(100));
+    assert_eq!(own.redis.connect_timeout, Duration::from_secs(2));
     assert_eq!(clean("ziggurat: {reload: {watch: on}}").ziggurat, Settings::default());
 }
 
@@ -352,6 +356,7 @@ fn our_own_settings_of_traffic_of_the_wrong_type_are_errors() {
   cache: {scope: everybody}
   disconnect: {drain: {tokens: many}}
   reload: {watch: 0}
+  redis: {prefix: '', lease: 500ms, timeout: 0}
 "
         ),
         text(&[
@@ -364,6 +369,9 @@ fn our_own_settings_of_traffic_of_the_wrong_type_are_errors() {
             "config.yaml:5:18: ziggurat.cache.scope: expected one of `key`, `team`, `organization`, `global`",
             "config.yaml:6:32: ziggurat.disconnect.drain.tokens: expected an integer, 0 or above, found a string",
             "config.yaml:7:19: ziggurat.reload.watch: expected a time above 0 and at most 365 days, found one out of range",
+            "config.yaml:8:19: ziggurat.redis.prefix: expected a string, found an empty one",
+            "config.yaml:8:30: ziggurat.redis.lease: expected a second at least",
+            "config.yaml:8:46: ziggurat.redis.timeout: expected a time above 0 and at most 365 days, found one out of range",
         ])
     );
 }
