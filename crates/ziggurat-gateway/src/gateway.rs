@@ -1,20 +1,19 @@
 //! A gateway, ready to serve: what is configured, made into a tower.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
 use ziggurat_core::{Ambient, System};
 use ziggurat_http::ServeOptions;
 
 use crate::config::{Config, Environment, Problem, Report};
-use crate::deployments::{Fault, Maker, Shared};
+use crate::deployments::{self, Fault, Maker, Shared};
 use crate::door::admin::AdminLayer;
 use crate::door::limits;
+use crate::models::{Catalogue, Listed};
 use crate::notes;
 use crate::registries::Registries;
 use crate::reload::Reload;
 use crate::stack::{self, App, Calls, Ending};
-use crate::switch::{Listed, Table};
 
 /// A gateway that serves what a configuration says.
 ///
@@ -34,7 +33,7 @@ use crate::switch::{Listed, Table};
 #[derive(Clone, Debug)]
 pub struct Gateway {
     config: Arc<Config>,
-    table: Arc<Table>,
+    catalogue: Catalogue,
     registries: Registries,
     calls: Calls,
     admin: AdminLayer,
@@ -74,19 +73,18 @@ impl Gateway {
                 Err(Fault::Wrong(problem)) => report.errors.push(problem),
             }
         }
-        report.warnings.extend(notes::of(&config));
+        let created = System.unix_time().as_secs();
+        let catalogue = deployments::catalogue(&config, makers, registries, created);
+        report.warnings.extend(notes::of(&config, catalogue.table()));
         notes::sort(&config, &mut report.errors);
         notes::sort(&config, &mut report.warnings);
         if !report.errors.is_empty() {
             return Err(report);
         }
-        let only = config.general.completion_model.as_deref();
-        let table = Table::new(makers, only, System.unix_time().as_secs());
         let registries = registries.clone();
-        let table = Arc::new(table);
         let made = registries.caches(&config).and_then(|caches| {
-            let table = Arc::clone(&table);
-            Ok((stack::calls(&config, &registries, caches.clone(), table)?, caches))
+            let calls = stack::calls(&config, &registries, caches.clone(), catalogue.clone())?;
+            Ok((calls, caches))
         });
         let (calls, caches) = match made {
             Ok(made) => made,
@@ -95,12 +93,11 @@ impl Gateway {
                 return Err(report);
             }
         };
-        let ids: HashSet<&str> = config.deployments.iter().map(|entry| &*entry.id).collect();
-        registries.retain(shared.transport_options(), |id| ids.contains(id));
+        registries.retain(shared.transport_options());
         registries.keep(&config, caches.as_ref());
         let config = Arc::new(config);
         let admin = AdminLayer::new(Arc::clone(&config), caches);
-        let gateway = Self { config, table, registries, calls, admin };
+        let gateway = Self { config, catalogue, registries, calls, admin };
         Ok((gateway, report.warnings))
     }
 
@@ -131,8 +128,8 @@ impl Gateway {
     }
 
     /// What is served, in the order of the configuration.
-    pub fn listed(&self) -> impl Iterator<Item = Listed> {
-        self.table.listed()
+    pub fn listed(&self) -> impl Iterator<Item = &Listed> {
+        self.catalogue.listed()
     }
 
     /// The books that its layers keep.

@@ -39,6 +39,7 @@ pub mod extras;
 mod gateway;
 pub mod logs;
 pub mod mock;
+pub mod models;
 pub mod names;
 mod notes;
 pub mod observe;
@@ -49,7 +50,7 @@ pub mod run;
 pub mod shutdown;
 pub mod source;
 pub mod stack;
-pub mod switch;
+pub mod upstream;
 
 pub use gateway::Gateway;
 pub use registries::Registries;

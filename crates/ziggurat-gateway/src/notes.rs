@@ -1,12 +1,12 @@
 //! What a configuration asks for that is read and has no effect yet, or that will surprise.
 
-use std::collections::HashSet;
+use ziggurat_layers::route::Table;
 
 use crate::config::{Config, DeploymentConfig, Problem, Reference};
-use crate::switch::Pattern;
+use crate::upstream::Upstream;
 
 /// Everything there is to say about a configuration that can be used.
-pub(crate) fn of(config: &Config) -> Vec<Problem> {
+pub(crate) fn of(config: &Config, table: &Table<Upstream>) -> Vec<Problem> {
     let mut notes = Vec::new();
     for entry in &config.deployments {
         notes.extend(unsupported(entry).into_iter().map(|key| entry.unsupported(key)));
@@ -14,7 +14,7 @@ pub(crate) fn of(config: &Config) -> Vec<Problem> {
             notes.push(entry.problem("only chat is served yet, whatever the mode of the model"));
         }
     }
-    notes.extend(unserved(config));
+    notes.extend(unserved(config, table));
     notes
 }
 
@@ -26,11 +26,10 @@ fn unsupported(entry: &DeploymentConfig) -> Vec<&'static str> {
 }
 
 /// References to models that nobody serves.
-fn unserved(config: &Config) -> Vec<Problem> {
-    let served = Served::new(config);
+fn unserved(config: &Config, table: &Table<Upstream>) -> Vec<Problem> {
     let mut notes = Vec::new();
     let mut check = |reference: &Reference| {
-        if !served.has(&reference.name) {
+        if !is_served(table, &reference.name) {
             let name: String = reference.name.chars().take(80).collect();
             let message = format!("there is no model, pattern or alias of the name `{name}`");
             notes.push(reference.problem(message));
@@ -51,29 +50,11 @@ fn unserved(config: &Config) -> Vec<Problem> {
     notes
 }
 
-/// The names that callers may use.
-struct Served<'c> {
-    exact: HashSet<&'c str>,
-    patterns: Vec<Pattern>,
-}
-
-impl<'c> Served<'c> {
-    fn new(config: &'c Config) -> Self {
-        let names = config.deployments.iter().map(|entry| entry.model_name.as_str());
-        let aliases = config.router.aliases.iter().map(|alias| alias.name.as_str());
-        let patterns = config.deployments.iter().filter(|entry| entry.is_wildcard());
-        Self {
-            exact: names.chain(aliases).collect(),
-            patterns: patterns.map(|entry| Pattern::new(entry.model_name.clone())).collect(),
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.exact.contains(name)
-            || self.patterns.iter().any(|pattern| pattern.capture(name).is_some())
-            // A provider's prefix may be left out of what a rule is for, or stand there although no name has it.
-            || name.split_once('/').is_some_and(|(_, bare)| self.exact.contains(bare))
-    }
+/// Whether this names something. That a pattern fits is enough: what is behind it is found out when it is asked.
+fn is_served(table: &Table<Upstream>, name: &str) -> bool {
+    let fits = |name: &str| !matches!(table.find(name), Ok(None));
+    // A provider's prefix may be left out of what a rule is for, or stand there although no name has it.
+    fits(name) || name.split_once('/').is_some_and(|(_, bare)| fits(bare))
 }
 
 /// Puts problems into the order of the files and their lines.
@@ -90,11 +71,17 @@ mod tests {
 
     use super::*;
     use crate::config;
+    use crate::deployments::{Maker, Shared, catalogue};
+    use crate::registries::Registries;
 
     fn notes(text: &str) -> Vec<String> {
         let (config, _) =
             config::parse(text.as_bytes(), "config.yaml", &HashMap::new()).expect("is right");
-        let mut notes = of(&config);
+        let (env, registries) = (HashMap::new(), Registries::new());
+        let shared = Shared::new(&config, &env, &registries);
+        let makers = config.deployments.iter().map(|entry| Maker::new(entry, &shared).unwrap().0);
+        let catalogue = catalogue(&config, makers.collect(), &registries, 0);
+        let mut notes = of(&config, catalogue.table());
         sort(&config, &mut notes);
         notes.iter().map(ToString::to_string).collect()
     }

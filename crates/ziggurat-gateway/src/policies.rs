@@ -11,12 +11,14 @@ use ziggurat_layers::cache::{CacheScope as Scope, Caches};
 use ziggurat_layers::fallback::FallbackPolicy;
 use ziggurat_layers::rate_limit::{By, LimitRules, Limits, Outage};
 use ziggurat_layers::retry::{RetryBudget, RetryPolicy};
+use ziggurat_layers::route::{CoolDown, Rules, Strategy, TagMatch};
 use ziggurat_layers::{
     AccessLayer, CacheLayer, FallbackLayer, PeekLayer, RateLimitLayer, RetryLayer,
 };
 use ziggurat_store::redis::BadSettings;
 
 use crate::config::{self, CacheMode, CacheScope, Config, ErrorCounts, Quota, Reference};
+use crate::deployments::allowed_fails;
 use crate::registries::Registries;
 
 /// What becomes of a call whose caller has left.
@@ -95,17 +97,20 @@ pub fn rate_limit(
     for (model, quota) in &own.models {
         rules = rules.one(By::Model, config.router.resolve(&model.name), limits(quota));
     }
-    let mut layer = RateLimitLayer::new(registries.limiter.clone(), rules);
-    if let Some(settings) = config.redis() {
-        let shared = registries.redis(settings, &config.ziggurat.redis)?;
-        let outage = if config.general.fail_closed_rate_limits {
-            Outage::Refuse
-        } else {
-            Outage::Local(100)
-        };
-        layer = layer.shared(shared.limits).outage(outage);
-    }
-    Ok(Some(layer))
+    shared(RateLimitLayer::new(registries.limiter.clone(), rules), config, registries).map(Some)
+}
+
+/// With limits that are those of all instances, where they share them.
+pub(crate) fn shared(
+    layer: RateLimitLayer,
+    config: &Config,
+    registries: &Registries,
+) -> Result<RateLimitLayer, BadSettings> {
+    let Some(settings) = config.redis() else { return Ok(layer) };
+    let shared = registries.redis(settings, &config.ziggurat.redis)?;
+    let outage =
+        if config.general.fail_closed_rate_limits { Outage::Refuse } else { Outage::Local(100) };
+    Ok(layer.shared(shared.limits).outage(outage))
 }
 
 fn limits(quota: &Quota) -> Limits {
@@ -224,6 +229,61 @@ fn retry_policy(counts: &ErrorCounts) -> RetryPolicy {
     match counts.bad_gateway {
         Some(retries) => policy.on([ErrorKind::BadUpstream], retries),
         None => policy,
+    }
+}
+
+/// Which of the deployments of a model is asked.
+#[must_use]
+pub fn route(config: &Config) -> Rules {
+    let router = &config.router;
+    let latency = || match router.strategy_args.ttl {
+        Some(decay) => Strategy::Latency { decay },
+        None => Strategy::latency(),
+    };
+    let mut rules = Rules::new().strategy(match router.strategy {
+        config::Strategy::Shuffle => Strategy::Shuffle,
+        config::Strategy::LeastBusy => Strategy::LeastBusy,
+        config::Strategy::Latency => latency(),
+        config::Strategy::Usage => Strategy::Usage,
+        config::Strategy::Cost => Strategy::Cost,
+    });
+    if router.pre_call_checks {
+        rules = rules.pre_call_checks();
+    }
+    if router.tag_filtering {
+        let any = router.tags_match_any.unwrap_or(true);
+        rules = rules.tags(if any { TagMatch::Any } else { TagMatch::All });
+    }
+    let time = router.affinity_ttl.unwrap_or(AFFINITY);
+    if router.optional_checks.session_affinity {
+        rules = rules.session_affinity(time);
+    }
+    if router.optional_checks.deployment_affinity {
+        rules = rules.caller_affinity(time);
+    }
+    rules.cool_down(cool_down(config))
+}
+
+/// LiteLLM's.
+const AFFINITY: Duration = Duration::from_secs(3600);
+
+fn cool_down(config: &Config) -> CoolDown {
+    let router = &config.router;
+    if router.disable_cooldowns {
+        return CoolDown::off();
+    }
+    let mut cool_down = CoolDown::new();
+    if let Some(time) = router.cooldown_time {
+        // Whoever wants longer ones does not want them cut.
+        let longest = time.max(cool_down.longest);
+        cool_down = cool_down.time(time).longest(longest);
+    }
+    if let Some(fails) = router.allowed_fails.or(config.litellm.allowed_fails) {
+        cool_down = cool_down.allowed_fails(fails);
+    }
+    match &router.allowed_fails_policy {
+        Some(counts) => cool_down.policy(allowed_fails(counts)),
+        None => cool_down,
     }
 }
 

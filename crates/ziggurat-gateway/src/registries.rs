@@ -6,8 +6,6 @@
 //! any more.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +18,6 @@ use ziggurat_layers::route::Registry;
 use ziggurat_store::redis::{BadSettings, CacheStore, LimitStore, Redis, Settings};
 
 use crate::config::{Config, OwnCacheSettings, OwnRedisSettings, RedisSettings};
-use crate::switch::Parallel;
 
 /// The books of a gateway. Clones share them.
 ///
@@ -51,7 +48,6 @@ pub struct Registries {
     pub drains: Drains,
     servers: Arc<Mutex<HashMap<Server, Shared>>>,
     transports: Arc<Mutex<HashMap<TransportOptions, Transport>>>,
-    places: Arc<Keyed<Parallel>>,
     cache: Arc<Mutex<Option<Kept>>>,
 }
 
@@ -71,9 +67,6 @@ impl Kept {
             && (self.own.max_bytes, self.own.memory_ttl) == (own.max_bytes, own.memory_ttl)
     }
 }
-
-/// State by name, made when it is first asked for.
-struct Keyed<T>(Mutex<HashMap<String, Arc<T>>>);
 
 /// An address, with whatever secrets are in it, and how the server is used that is there.
 type Server = (String, OwnRedisSettings);
@@ -131,18 +124,10 @@ impl Registries {
         transport
     }
 
-    /// The places of a deployment, of which there are now so many.
-    pub(crate) fn places(&self, id: &str, most: NonZeroU32) -> Arc<Parallel> {
-        let places = self.places.get(id, || Parallel::new(most));
-        places.bound(most);
-        places
-    }
-
     /// Forgets what belongs to deployments that are not served any more, and transports with other options. To be called when
     /// a configuration is known to be good: a bad one changes nothing.
-    pub(crate) fn retain(&self, options: &TransportOptions, serves: impl FnMut(&str) -> bool) {
+    pub(crate) fn retain(&self, options: &TransportOptions) {
         lock(&self.transports).retain(|other, _| other == options);
-        self.places.retain(serves);
         self.health.forget_unused();
     }
 
@@ -216,44 +201,6 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-// === impl Keyed ===
-
-impl<T> Keyed<T> {
-    /// What is kept under this name.
-    fn get(&self, id: &str, make: impl FnOnce() -> T) -> Arc<T> {
-        let mut kept = lock(&self.0);
-        if let Some(value) = kept.get(id) {
-            return Arc::clone(value);
-        }
-        let value = Arc::new(make());
-        kept.insert(id.to_owned(), Arc::clone(&value));
-        value
-    }
-
-    /// Forgets what has another name. Who still holds it keeps it.
-    fn retain(&self, mut keeps: impl FnMut(&str) -> bool) {
-        lock(&self.0).retain(|id, _| keeps(id));
-    }
-
-    /// How many are kept.
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        lock(&self.0).len()
-    }
-}
-
-impl<T> Default for Keyed<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T> fmt::Debug for Keyed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(lock(&self.0).keys()).finish()
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Every change under these locks is one step.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -262,17 +209,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_asked_for_again_is_the_same_until_it_is_forgotten() {
-        let kept = Keyed::<u32>::default();
-        let first = kept.get("a", || 1);
-        assert!(Arc::ptr_eq(&first, &kept.get("a", || 2)));
-        kept.get("b", || 3);
-        kept.retain(|id| id == "b");
-        assert_eq!(kept.len(), 1);
-        assert_eq!(*kept.get("a", || 4), 4);
-    }
 
     #[tokio::test]
     async fn connections_stay_open_as_long_as_their_options_do() {
@@ -284,18 +220,8 @@ mod tests {
         options.http2_shards = 3;
         drop(registries.transport(&options));
         assert_eq!(lock(&registries.transports).len(), 2);
-        registries.retain(&options, |_| true);
+        registries.retain(&options);
         assert_eq!(lock(&registries.transports).len(), 1);
-    }
-
-    #[test]
-    fn places_that_are_taken_stay_taken() {
-        let registries = Registries::new();
-        let (one, two) = (NonZeroU32::MIN, NonZeroU32::MIN.saturating_add(1));
-        let place = Parallel::take(&registries.places("a", one));
-        assert!(place.is_some());
-        assert!(Parallel::take(&registries.places("a", one)).is_none());
-        assert!(Parallel::take(&registries.places("a", two)).is_some());
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower::util::{Either, option_layer};
-use ziggurat_core::Str;
 use ziggurat_http::{
     Admission, AdmissionLayer, Deployment, FrontDoor, FrontDoorLayer, Translate, TranslateLayer,
     Transport,
 };
 use ziggurat_layers::cache::Caches;
+use ziggurat_layers::route::Route;
 use ziggurat_layers::{Access, Cache, Fallback, Peek, RateLimit, Retry, Timeout, TimeoutLayer};
 use ziggurat_store::redis::BadSettings;
 
@@ -24,49 +24,25 @@ use crate::door::cors::{Cors, CorsLayer};
 use crate::door::health::{Health, HealthLayer};
 use crate::door::limits::{Limits, LimitsLayer};
 use crate::extras::{Extras, ExtrasLayer};
-use crate::mock::Mock;
+use crate::models::{Catalogue, Models, ModelsLayer};
 use crate::names::{Names, NamesLayer};
 use crate::observe::{Observe, ObserveLayer};
 use crate::policies;
 use crate::registries::Registries;
-use crate::switch::{Switch, Table};
+use crate::upstream::Upstream;
 
 /// What stands around one provider.
 pub type Stack = Peek<Timeout<Translate<Transport>>>;
 /// What answers calls.
-pub type Calls = Observe<Extras<Access<Names<Cached<Limited<Tried>>>>>>;
+pub type Calls = Observe<Extras<Access<Models<Names<Cached<Limited<Tried>>>>>>>;
 /// With a cache, where there is one.
 pub type Cached<S> = Either<Cache<S>, S>;
 /// With limits, where there are any.
 pub type Limited<S> = Either<RateLimit<S>, S>;
 /// What is tried more than once.
-pub type Tried = Fallback<Retry<Switch>>;
+pub type Tried = Fallback<Retry<Route<Upstream>>>;
 /// The whole gateway: `http::Request` in, `http::Response` out, never an error.
 pub type App = Limits<Cors<Health<Authenticate<Admin<Admission<FrontDoor<Calls>>>>>>>;
-
-/// Where a call can go.
-#[derive(Clone, Debug)]
-pub(crate) enum Target {
-    /// Nowhere.
-    Mock { mock: Mock, model: Str },
-    /// To a provider.
-    Provider(Box<Upstream>),
-}
-
-/// A provider, with what stands around it.
-#[derive(Clone, Debug)]
-pub(crate) struct Upstream {
-    /// The deployment's name.
-    pub(crate) id: Str,
-    /// For calls that are answered in one piece.
-    pub(crate) whole: Stack,
-    /// For calls that are answered in pieces: their clocks differ.
-    pub(crate) streamed: Stack,
-    /// Whether the provider counts tokens.
-    pub(crate) counts: bool,
-    /// The model as the provider knows it.
-    pub(crate) model: Str,
-}
 
 /// What tells the gateway that its end has come.
 #[derive(Clone, Debug, Default)]
@@ -76,16 +52,6 @@ pub struct Ending {
     pub stopping: CancellationToken,
     /// Cancelled when the grace is over: calls that still run are ended with an error.
     pub end: CancellationToken,
-}
-
-impl Target {
-    /// The model that the call is for from here on.
-    pub(crate) fn model(&self) -> &Str {
-        match self {
-            Self::Mock { model, .. } => model,
-            Self::Provider(upstream) => &upstream.model,
-        }
-    }
 }
 
 /// The tower around one provider.
@@ -109,7 +75,7 @@ pub(crate) fn provider(
         .service(transport)
 }
 
-/// The tower around all deployments.
+/// The tower around all deployments. One of them is chosen innermost, each with a tower of its own ([`provider`]).
 ///
 /// # Errors
 ///
@@ -118,7 +84,7 @@ pub(crate) fn calls(
     config: &Config,
     registries: &Registries,
     caches: Option<Arc<Caches>>,
-    table: Arc<Table>,
+    catalogue: Catalogue,
 ) -> Result<Calls, BadSettings> {
     let access = policies::access(config);
     let cache = policies::cache(config, caches);
@@ -130,6 +96,8 @@ pub(crate) fn calls(
         .layer(ExtrasLayer::new().caching(config.litellm.cache.as_ref()))
         // Above all that answers, counts or holds something for a call.
         .layer(access.clone())
+        // Below what refuses, above all that is for calls to a model: a list of models asks nobody.
+        .layer(ModelsLayer::new(catalogue.clone()))
         // Below the question whether a caller may use a name, above all that knows a model by its own.
         .layer(NamesLayer::new(config))
         // Above all that counts: a hit costs nothing.
@@ -141,7 +109,7 @@ pub(crate) fn calls(
         // Above the choice of a deployment, so that each attempt is routed afresh.
         .layer(policies::retry(config, registries))
         // Innermost, since what is below differs from deployment to deployment.
-        .service(Switch::new(table)))
+        .service(Route::new(Arc::clone(catalogue.table()))))
 }
 
 /// The tower around calls: the gateway as an http service.

@@ -1,23 +1,34 @@
-//! From entries of the configuration to deployments: provider, address, key, abilities, price.
+//! From entries of the configuration to deployments: provider, address, key, abilities, price; and which of them answer for which
+//! name.
+
+mod settings;
+mod table;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri};
+use tower::util::option_layer;
+use tower_layer::Layer;
 use ziggurat_core::{
     Capabilities, Dialect, Error, ErrorKind, NanoDollars, Price, RawJson, Secret, Str,
 };
 use ziggurat_dialects::{ANTHROPIC, OPENAI};
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Transport};
+use ziggurat_layers::RateLimitLayer;
+use ziggurat_layers::route::{Captured, Endpoint};
 use ziggurat_providers::{Provider, UnknownModel};
 
 use crate::config::{Config, DeploymentConfig, Environment, ModelInfo, Problem};
 use crate::mock::{self, Mock};
 use crate::registries::Registries;
-use crate::stack::{self, Target, Upstream};
-use crate::switch::Parallel;
+use crate::stack::{self, Limited};
+use crate::upstream::Upstream;
+
+pub(crate) use settings::allowed_fails;
+pub(crate) use table::catalogue;
 
 /// Makes the deployments of one entry.
 #[derive(Debug)]
@@ -25,7 +36,8 @@ pub(crate) struct Maker {
     entry: DeploymentConfig,
     shared: Arc<Shared>,
     owner: Owner,
-    fixed: Option<Target>,
+    limits: Option<RateLimitLayer>,
+    fixed: Option<Endpoint<Upstream>>,
 }
 
 /// What all makers have in common.
@@ -118,8 +130,10 @@ impl Maker {
                 Fault::Wrong(problem)
             }
         })?;
+        let limits = settings::limits(&shared.config, entry, &shared.registries)
+            .map_err(|bad| Fault::Wrong(shared.config.problem("redis", bad.to_string())))?;
         let mut maker =
-            Self { entry: entry.clone(), shared: Arc::clone(shared), owner, fixed: None };
+            Self { entry: entry.clone(), shared: Arc::clone(shared), owner, limits, fixed: None };
         let mut warnings = Vec::new();
         if let Owner::Provider(provider) = owner {
             warnings.extend(maker.missing_key(provider).map(|missing| entry.problem(missing)));
@@ -132,9 +146,9 @@ impl Maker {
                     .map_err(|wrong| Fault::Wrong(entry.problem(wrong)))?;
             }
         } else {
-            let target = maker.make(&entry.model);
+            let made = maker.make(&entry.model);
             maker.fixed = Some(
-                target.map_err(|wrong| Fault::Wrong(entry.problem(wrong.message().to_owned())))?,
+                made.map_err(|wrong| Fault::Wrong(entry.problem(wrong.message().to_owned())))?,
             );
         }
         Ok((maker, warnings))
@@ -143,13 +157,6 @@ impl Maker {
     /// The entry.
     pub(crate) fn entry(&self) -> &DeploymentConfig {
         &self.entry
-    }
-
-    /// Its places, where it may have only so many calls at once.
-    pub(crate) fn parallel(&self) -> Option<Arc<Parallel>> {
-        let general = &self.shared.config.general;
-        let most = self.entry.max_parallel_requests.or(general.max_parallel_requests)?;
-        Some(self.shared.registries.places(&self.entry.id, most))
     }
 
     /// Who serves it, for lists of models and for people.
@@ -161,30 +168,27 @@ impl Maker {
         }
     }
 
-    /// The one deployment, unless the model is open.
-    pub(crate) fn fixed(&self) -> Option<Target> {
-        self.fixed.clone()
-    }
-
-    /// The deployment for a model that a caller asked for.
-    pub(crate) fn open(&self, model: &str) -> Result<Target, Error> {
-        self.make(model)
+    /// The deployment, for the model that a caller asked for where the model is open.
+    pub(crate) fn endpoint(&self, captured: &Captured<'_>) -> Result<Endpoint<Upstream>, Error> {
+        match &self.fixed {
+            Some(endpoint) => Ok(endpoint.clone()),
+            None => self.make(&captured.fill(&self.entry.model)),
+        }
     }
 
     fn is_open(&self) -> bool {
         self.entry.model.contains('*')
     }
 
-    fn make(&self, model: &str) -> Result<Target, Error> {
+    fn make(&self, model: &str) -> Result<Endpoint<Upstream>, Error> {
         let id = self.entry.id.as_str();
         let qualified = qualified(&self.entry, model);
         let own = qualified.strip_prefix(mock::PROVIDER).and_then(|rest| rest.strip_prefix('/'));
         if let Some(text) = &self.entry.mock_response {
-            let mock = Mock::saying(id, text.clone());
-            return Ok(Target::Mock { mock, model: model.into() });
+            return Ok(self.mock(Mock::saying(id, text.clone()), model));
         }
         if let Some(model) = own {
-            return Ok(Target::Mock { mock: Mock::new(id), model: model.into() });
+            return Ok(self.mock(Mock::new(id), model));
         }
         let found = ziggurat_providers::resolve(&qualified).map_err(|error| unserved(&error))?;
         if matches!(self.owner, Owner::Anybody)
@@ -198,15 +202,29 @@ impl Maker {
             let timeouts = self.shared.config.timeouts(&self.entry, streamed);
             let config = &self.shared.config;
             let transport = self.shared.transport.clone();
-            stack::provider(Arc::clone(&deployment), config, &timeouts, transport)
+            self.limited(stack::provider(Arc::clone(&deployment), config, &timeouts, transport))
         };
-        Ok(Target::Provider(Box::new(Upstream {
-            id: deployment.id.clone(),
-            whole: stack(false),
-            streamed: stack(true),
-            counts: deployment.dialect == ANTHROPIC,
-            model: found.model.into(),
-        })))
+        let service = Upstream::provider(
+            found.provider.prefix().into(),
+            [stack(false), stack(true)],
+            deployment.dialect == ANTHROPIC,
+        );
+        Ok(self.around(service, found.model, deployment.price))
+    }
+
+    fn mock(&self, mock: Mock, model: &str) -> Endpoint<Upstream> {
+        let service = Upstream::mock(Str::from_static(mock::PROVIDER), self.limited(mock));
+        self.around(service, model, None)
+    }
+
+    fn limited<S>(&self, service: S) -> Limited<S> {
+        // The same book, and so the same limits, for all that stand for this deployment.
+        option_layer(self.limits.clone()).layer(service)
+    }
+
+    fn around(&self, service: Upstream, model: &str, price: Option<Price>) -> Endpoint<Upstream> {
+        let settings = settings::of(&self.shared.config, &self.entry, model.into(), price);
+        Endpoint::new(self.entry.id.as_str(), service).settings(settings)
     }
 
     fn deployment(&self, provider: &'static Provider, model: &str) -> Result<Deployment, String> {

@@ -126,9 +126,9 @@ fn the_provider_may_stand_apart_from_the_model() {
     ] {
         let text = format!("model_list: [{{model_name: m, litellm_params: {{{params}}}}}]");
         let (maker, _) = makers(&text, KEY).remove(0).unwrap();
-        let Some(Target::Provider(upstream)) = maker.fixed() else { panic!("{params}") };
-        assert_eq!(upstream.model, "x");
-        assert!(upstream.counts);
+        let endpoint = maker.fixed.unwrap();
+        assert_eq!(endpoint.set().model.as_deref(), Some("x"));
+        assert!(endpoint.service().counts());
     }
 }
 
