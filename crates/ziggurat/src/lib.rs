@@ -74,7 +74,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `client` (on) | [`Client`] and [`client::Providers`]: direct calls to `provider/model` |
-//! | `layers` (on), or one by one: `access`, `fallback`, `peek`, `rate-limit`, `retry`, `stack`, `timeout` | [`layers`] |
+//! | `layers` (on), or one by one: `access`, `cache`, `fallback`, `peek`, `rate-limit`, `retry`, `route`, `stack`, `timeout` | [`layers`] |
 //! | `redis`, with `redis-cluster`, `redis-tls` | [`store`]: cache, limits and cool-downs shared by several instances |
 //! | `http` | [`http`]: front door, translation, admission |
 //! | `transport` | [`http::Transport`], over hyper-util and rustls |
@@ -107,10 +107,12 @@ pub use ziggurat_dialects as dialects;
 pub use ziggurat_http as http;
 #[cfg(any(
     feature = "access",
+    feature = "cache",
     feature = "fallback",
     feature = "peek",
     feature = "rate-limit",
     feature = "retry",
+    feature = "route",
     feature = "stack",
     feature = "timeout"
 ))]

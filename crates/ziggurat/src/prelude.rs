@@ -25,6 +25,10 @@ pub use ziggurat_http::Transport;
 #[doc(no_inline)]
 pub use ziggurat_layers::AccessLayer;
 
+#[cfg(feature = "cache")]
+#[doc(no_inline)]
+pub use ziggurat_layers::CacheLayer;
+
 #[cfg(feature = "fallback")]
 #[doc(no_inline)]
 pub use ziggurat_layers::FallbackLayer;
@@ -40,6 +44,14 @@ pub use ziggurat_layers::RateLimitLayer;
 #[cfg(feature = "retry")]
 #[doc(no_inline)]
 pub use ziggurat_layers::RetryLayer;
+
+#[cfg(feature = "route")]
+#[doc(no_inline)]
+pub use ziggurat_layers::Route;
+
+#[cfg(feature = "stack")]
+#[doc(no_inline)]
+pub use ziggurat_layers::Stack;
 
 #[cfg(feature = "timeout")]
 #[doc(no_inline)]
