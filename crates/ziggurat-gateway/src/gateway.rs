@@ -102,16 +102,22 @@ impl Gateway {
     }
 
     /// The gateway as an http service. All that are made count what is in flight together.
+    ///
+    /// Where there is a Redis, cool-downs are shared from here on until the service is dropped: to be called within a runtime
+    /// of tokio.
     #[must_use]
     pub fn app(&self, ending: &Ending) -> App {
-        let (admin, calls) = (self.admin.clone(), self.calls.clone());
-        stack::http(&self.config, &self.registries, admin, calls, ending)
+        self.app_with(self.admin.clone(), ending)
     }
 
     /// The gateway as an http service by which its configuration can be read again.
     pub(crate) fn app_under(&self, ending: &Ending, reload: Weak<Reload>) -> App {
-        let (admin, calls) = (self.admin.clone().reloading(reload), self.calls.clone());
-        stack::http(&self.config, &self.registries, admin, calls, ending)
+        self.app_with(self.admin.clone().reloading(reload), ending)
+    }
+
+    fn app_with(&self, admin: AdminLayer, ending: &Ending) -> App {
+        let admin = admin.sharing(self.registries.share(&self.config));
+        stack::http(&self.config, &self.registries, admin, self.calls.clone(), ending)
     }
 
     /// The bounds of the server that serves it.

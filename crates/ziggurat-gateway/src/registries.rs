@@ -6,16 +6,20 @@
 //! any more.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Drains, InFlight, Transport};
 use ziggurat_layers::cache::Caches;
 use ziggurat_layers::rate_limit::Limiter;
 use ziggurat_layers::retry::RetryBudgets;
 use ziggurat_layers::route::Registry;
-use ziggurat_store::redis::{BadSettings, CacheStore, LimitStore, Redis, Settings};
+use ziggurat_store::redis::{
+    BadSettings, CacheStore, LimitStore, Redis, Settings, SharedCoolDowns,
+};
 
 use crate::config::{Config, OwnCacheSettings, OwnRedisSettings, RedisSettings};
 
@@ -47,6 +51,7 @@ pub struct Registries {
     /// Calls that go on without their client.
     pub drains: Drains,
     servers: Arc<Mutex<HashMap<Server, Shared>>>,
+    sharing: Arc<Mutex<Option<Sharing>>>,
     transports: Arc<Mutex<HashMap<TransportOptions, Transport>>>,
     cache: Arc<Mutex<Option<Kept>>>,
 }
@@ -69,7 +74,15 @@ impl Kept {
 }
 
 /// An address, with whatever secrets are in it, and how the server is used that is there.
-type Server = (String, OwnRedisSettings);
+#[derive(PartialEq, Eq, Hash)]
+struct Server(String, OwnRedisSettings);
+
+/// With whom cool-downs are shared, as long as a gateway is served that does.
+#[derive(Debug)]
+struct Sharing {
+    server: Server,
+    cool_downs: Weak<SharedCoolDowns>,
+}
 
 /// A Redis server, and what instances share through it. Clones share one connection.
 #[derive(Clone)]
@@ -100,8 +113,7 @@ impl Registries {
         settings: &RedisSettings,
         own: &OwnRedisSettings,
     ) -> Result<Shared, BadSettings> {
-        let address = settings.address().ok_or(BadSettings::Host)?;
-        let server = (address.expose().to_owned(), own.clone());
+        let server = Server::new(settings, own).ok_or(BadSettings::Host)?;
         let mut servers = lock(&self.servers);
         if let Some(known) = servers.get(&server) {
             return Ok(known.clone());
@@ -111,6 +123,27 @@ impl Registries {
         let shared = Shared { redis, limits };
         servers.insert(server, shared.clone());
         Ok(shared)
+    }
+
+    /// Shares the cool-downs of deployments with other instances, where there is a Redis: as long as what is returned is held.
+    /// Configurations with one server share through one.
+    pub(crate) fn share(&self, config: &Config) -> Option<Arc<SharedCoolDowns>> {
+        let settings = config.redis().filter(|_| !config.router.disable_cooldowns)?;
+        let own = &config.ziggurat.redis;
+        let server = Server::new(settings, own)?;
+        let mut sharing = lock(&self.sharing);
+        let known = sharing.as_ref().filter(|sharing| sharing.server == server);
+        if let Some(known) = known.and_then(|sharing| sharing.cool_downs.upgrade()) {
+            return Some(known);
+        }
+        if Handle::try_current().is_err() {
+            tracing::warn!("cool-downs are not shared by a gateway that is made outside of tokio");
+            return None;
+        }
+        let redis = self.redis(settings, own).ok()?.redis;
+        let cool_downs = Arc::new(SharedCoolDowns::start(&redis, &self.health));
+        *sharing = Some(Sharing { server, cool_downs: Arc::downgrade(&cool_downs) });
+        Some(cool_downs)
     }
 
     /// The transport with these options, and its open connections.
@@ -158,8 +191,12 @@ impl Registries {
         Ok(Some(Arc::new(caches)))
     }
 
-    /// Keeps these answers for the configurations to come. To be called when this one is known to be good.
+    /// Keeps these answers for the configurations to come, and the connection to the server of this one; those to others close
+    /// with the last call that uses them. To be called when the configuration is known to be good.
     pub(crate) fn keep(&self, config: &Config, caches: Option<&Arc<Caches>>) {
+        let own = &config.ziggurat.redis;
+        let server = config.redis().and_then(|settings| Server::new(settings, own));
+        lock(&self.servers).retain(|other, _| Some(other) == server.as_ref());
         *lock(&self.cache) = caches.map(|caches| Kept {
             own: config.ziggurat.cache.clone(),
             redis: cache_server(config),
@@ -194,10 +231,24 @@ fn connect(settings: &RedisSettings, own: &OwnRedisSettings) -> Result<Redis, Ba
     Redis::connect(settings)
 }
 
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Never the address, which may have a password in it.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.redis.fmt(f)
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    fn new(settings: &RedisSettings, own: &OwnRedisSettings) -> Option<Self> {
+        Some(Self(settings.address()?.expose().to_owned(), own.clone()))
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the address, which may have a password in it.
+        self.1.fmt(f)
     }
 }
 
@@ -222,6 +273,56 @@ mod tests {
         assert_eq!(lock(&registries.transports).len(), 2);
         registries.retain(&options);
         assert_eq!(lock(&registries.transports).len(), 1);
+    }
+
+    const ONE: &str = "router_settings: {redis_host: localhost, redis_password: secret}";
+    const OTHER: &str = "router_settings: {redis_host: localhost, redis_password: changed}";
+
+    #[tokio::test]
+    async fn connections_to_a_redis_that_is_not_configured_any_more_are_let_go() {
+        let registries = Registries::new();
+        let env = HashMap::new();
+        let serve = |text: &str| {
+            let limits = format!("{text}\nziggurat: {{rate_limits: {{key: {{rpm: 5}}}}}}");
+            let (config, _) = crate::config::parse(limits.as_bytes(), "test", &env).unwrap();
+            crate::Gateway::with(config, &env, &registries).unwrap().0
+        };
+        let one = serve(ONE);
+        let used = Arc::downgrade(&lock(&registries.servers).values().next().unwrap().limits);
+        let other = serve(OTHER);
+        assert_eq!(lock(&registries.servers).len(), 1);
+        assert!(used.upgrade().is_some(), "calls in flight still count there");
+        drop(one);
+        assert!(used.upgrade().is_none());
+        let shown = format!("{registries:?}");
+        assert!(!shown.contains("secret") && !shown.contains("changed"), "{shown}");
+        drop((other, serve("litellm_settings: {}")));
+        assert!(lock(&registries.servers).is_empty());
+    }
+
+    #[tokio::test]
+    async fn cool_downs_are_shared_as_long_as_a_gateway_is_served_that_does() {
+        let registries = Registries::new();
+        let share = |text: &str| {
+            let env = HashMap::new();
+            registries.share(&crate::config::parse(text.as_bytes(), "test", &env).unwrap().0)
+        };
+        assert!(share("{}").is_none());
+        assert!(share(&ONE.replace('{', "{disable_cooldowns: true, ")).is_none());
+        let (first, again) = (share(ONE).unwrap(), share(ONE).unwrap());
+        assert!(Arc::ptr_eq(&first, &again));
+        let other = share(OTHER).unwrap();
+        assert!(!Arc::ptr_eq(&first, &other));
+        let ended = Arc::downgrade(&first);
+        drop((first, again));
+        assert!(ended.upgrade().is_none(), "nobody shares there any more");
+    }
+
+    #[test]
+    fn outside_of_a_runtime_nothing_is_shared_and_nobody_panics() {
+        let env = HashMap::new();
+        let (config, _) = crate::config::parse(ONE.as_bytes(), "test", &env).unwrap();
+        assert!(Registries::new().share(&config).is_none());
     }
 
     #[test]

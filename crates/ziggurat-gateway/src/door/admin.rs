@@ -25,6 +25,7 @@ use tower_layer::Layer;
 use ziggurat_core::{Caller, Error, ErrorKind};
 use ziggurat_http::refuse;
 use ziggurat_layers::cache::{Caches, Key};
+use ziggurat_store::redis::SharedCoolDowns;
 
 use super::aside::{self, Aside, json_response};
 use super::auth::MASTER;
@@ -54,6 +55,8 @@ struct Known {
     config: Arc<Config>,
     reload: Option<Weak<Reload>>,
     caches: Option<Arc<Caches>>,
+    /// Shared as long as the gateway is served.
+    _sharing: Option<Arc<SharedCoolDowns>>,
 }
 
 // === impl AdminLayer ===
@@ -62,7 +65,13 @@ impl AdminLayer {
     /// Answers for a gateway of this configuration, with these answers in its cache.
     #[must_use]
     pub fn new(config: Arc<Config>, caches: Option<Arc<Caches>>) -> Self {
-        Self { state: Arc::new(Known { config, caches, reload: None }) }
+        Self { state: Arc::new(Known { config, caches, reload: None, _sharing: None }) }
+    }
+
+    /// Answers for a gateway that shares cool-downs, which lasts as long as it is asked.
+    pub(crate) fn sharing(self, cool_downs: Option<Arc<SharedCoolDowns>>) -> Self {
+        let state = Known { _sharing: cool_downs, ..Known::clone(&self.state) };
+        Self { state: Arc::new(state) }
     }
 
     /// Answers for a gateway whose configuration can be read again.

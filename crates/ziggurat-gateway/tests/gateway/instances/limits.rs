@@ -9,7 +9,7 @@ use super::{LOOK, PATIENCE, Pair, ask, hold, hold_all};
 async fn so_many_requests_pass_and_no_more_whichever_gateway_is_asked() {
     const RPM: usize = 30;
     let pair = Pair::start(&format!(
-        "general_settings: {{coordination_redis: REDIS}}\n\
+        "general_settings: {{coordination_redis: {{url: REDIS}}}}\n\
          ziggurat: {{rate_limits: {{model: {{rpm: {RPM}}}}}}}"
     ))
     .await;
@@ -41,7 +41,7 @@ async fn so_many_requests_pass_and_no_more_whichever_gateway_is_asked() {
 async fn places_of_a_gateway_that_is_killed_under_load_are_free_again_and_none_is_lost() {
     const PLACES: usize = 6;
     let pair = Pair::start(&format!(
-        "general_settings: {{coordination_redis: REDIS}}\n\
+        "general_settings: {{coordination_redis: {{url: REDIS}}}}\n\
          ziggurat: {{rate_limits: {{model: {{parallel: {PLACES}}}}}, redis: {{lease: 1s}}}}"
     ))
     .await;
@@ -67,7 +67,7 @@ async fn places_of_a_gateway_that_is_killed_under_load_are_free_again_and_none_i
 #[tokio::test]
 async fn places_of_the_dead_stay_taken_for_a_lease_and_those_of_the_living_as_long_as_they_live() {
     let pair = Pair::start(
-        "general_settings: {coordination_redis: REDIS}\n\
+        "general_settings: {coordination_redis: {url: REDIS}}\n\
          ziggurat: {rate_limits: {model: {parallel: 4}}, redis: {lease: 1s}}",
     )
     .await;

@@ -1,5 +1,7 @@
 //! Two gateways in processes of their own, with one configuration and one Redis.
 
+mod caches;
+mod cool_downs;
 mod limits;
 mod load;
 mod outages;
@@ -21,35 +23,55 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at something that takes its time.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Two gateways, what they share, and a provider behind them.
+/// Two gateways, what they share, and the providers behind them.
 struct Pair {
     one: Process,
     other: Process,
     redis: PrivateRedis,
     openai: FakeProvider,
+    sibling: FakeProvider,
     _directory: TempDir,
 }
 
 impl Pair {
-    /// Both serve the model `gpt`; `rest` is the rest of the file, in which `REDIS` is the Redis server.
+    /// Both serve the model `gpt`, by one provider, and `two`, by that and its sibling; `rest` is the rest of the file, in which
+    /// `REDIS` is the URL of the Redis server.
     async fn start(rest: &str) -> Self {
         let redis = PrivateRedis::start();
         let openai = FakeProvider::openai().spawn().await;
-        let rest = rest.replace("REDIS", &format!("{{url: '{}'}}", redis.url()));
+        let sibling = FakeProvider::openai().spawn().await;
+        let model = |name: &str, id: &str, provider: &FakeProvider| {
+            format!(
+                "- {{model_name: {name}, model_info: {{id: {id}}}, litellm_params: {{model: \
+                 openai/gpt-4o, api_base: '{}', api_key: k}}}}\n",
+                provider.base_url()
+            )
+        };
         let (directory, path) = file(&format!(
-            "model_list: [{{model_name: gpt, litellm_params: {{model: openai/gpt-4o, api_base: \
-             '{}', api_key: k}}}}]\n{rest}\n",
-            openai.base_url()
+            "model_list:\n{}{}{}{}\n",
+            model("gpt", "alone", &openai),
+            model("two", "one-of-two", &openai),
+            model("two", "sibling", &sibling),
+            rest.replace("REDIS", &format!("'{}'", redis.url()))
         ));
         let args = ["--config", &path];
         // Nobody reads what they log, and a pipe that is full would hold them up.
         let env = [("RUST_LOG", "off")];
         let (one, other) = tokio::join!(Process::start(&args, &env), Process::start(&args, &env));
-        Self { one, other, redis, openai, _directory: directory }
+        Self { one, other, redis, openai, sibling, _directory: directory }
     }
 
     fn addresses(&self) -> [SocketAddr; 2] {
         [self.one.address, self.other.address]
+    }
+}
+
+/// Waits until it is so, by looks of its own.
+async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !so() {
+        assert!(since.elapsed() < PATIENCE, "{what}: in vain");
+        tokio::time::sleep(LOOK).await;
     }
 }
 

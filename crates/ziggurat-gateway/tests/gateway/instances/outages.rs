@@ -23,7 +23,7 @@ async fn limits_are_shared(pair: &Pair, places: usize) {
 async fn calls_go_on_while_redis_is_away_and_limits_are_shared_again_when_it_is_back() {
     const PLACES: usize = 8;
     let mut pair = Pair::start(&format!(
-        "general_settings: {{coordination_redis: REDIS}}\n\
+        "general_settings: {{coordination_redis: {{url: REDIS}}}}\n\
          ziggurat: {{rate_limits: {{model: {{parallel: {PLACES}, rpm: 100000}}}}, redis: {{lease: 1s}}}}"
     ))
     .await;
@@ -50,7 +50,7 @@ async fn calls_go_on_while_redis_is_away_and_limits_are_shared_again_when_it_is_
 #[tokio::test]
 async fn calls_are_refused_while_redis_is_away_where_that_is_asked_for_and_pass_when_it_is_back() {
     let mut pair = Pair::start(
-        "general_settings: {coordination_redis: REDIS, fail_closed_rate_limit_enforcement: true}\n\
+        "general_settings: {coordination_redis: {url: REDIS}, fail_closed_rate_limit_enforcement: true}\n\
          ziggurat: {rate_limits: {model: {parallel: 8, rpm: 100000}}, redis: {lease: 1s}}",
     )
     .await;
