@@ -1,5 +1,7 @@
 //! A Redis that hangs, is killed and comes back, under load.
 
+use std::sync::atomic::Ordering;
+
 use ziggurat_core::Instant;
 
 use super::load::{Load, SLOW, count, nothing_strange};
@@ -67,4 +69,45 @@ async fn calls_are_refused_while_redis_is_away_where_that_is_asked_for_and_pass_
     assert_eq!((count(&ends.broken), count(&ends.unanswered)), (0, 0), "{ends:?}");
     assert!(before >= 20 && count(&ends.slowest) < SLOW.as_millis() as usize, "{ends:?}");
     limits_are_shared(&pair, 8).await;
+}
+
+/// The most that are in flight together while so many more come to their end.
+async fn most_inside(load: &Load, more: usize) -> usize {
+    load.ends.most_inside.store(0, Ordering::Relaxed);
+    load.complete(more).await;
+    count(&load.ends.most_inside)
+}
+
+#[tokio::test]
+async fn under_too_many_callers_places_are_never_passed_by_more_than_is_said_and_none_is_lost() {
+    const PLACES: usize = 6;
+    let mut pair = Pair::start(&format!(
+        "general_settings: {{coordination_redis: {{url: REDIS}}}}\n\
+         ziggurat: {{rate_limits: {{model: {{parallel: {PLACES}}}}}, redis: {{lease: 1s}}}}"
+    ))
+    .await;
+    let load = Load::start(pair.addresses(), 2 * PLACES);
+    assert!(most_inside(&load, 30).await <= PLACES);
+    load.until(|ends| count(&ends.refused) > 0).await;
+    pair.redis.kill();
+    // Each by its own count, and for a moment beside those that had a place before.
+    let moment = most_inside(&load, 30).await;
+    assert!(moment <= 3 * PLACES, "{moment}");
+    let away = most_inside(&load, 60).await;
+    assert!(away <= 2 * PLACES, "{away}");
+    pair.redis.restart();
+    // In the moment until both have told of their calls it may be the limit once more.
+    let back = most_inside(&load, 20).await;
+    assert!(back <= 3 * PLACES, "{back}");
+    let since = Instant::now();
+    while most_inside(&load, 20).await > PLACES {
+        assert!(since.elapsed() < PATIENCE, "they count by themselves");
+    }
+    assert!(most_inside(&load, 60).await <= PLACES);
+    let ends = load.stop().await;
+    nothing_strange(&ends);
+    assert_eq!((count(&ends.broken), count(&ends.unanswered)), (0, 0), "{ends:?}");
+    assert_eq!(count(&ends.unavailable), 0, "{ends:?}");
+    assert!(count(&ends.slowest) < SLOW.as_millis() as usize, "{ends:?}");
+    limits_are_shared(&pair, PLACES).await;
 }
