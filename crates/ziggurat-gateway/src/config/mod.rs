@@ -177,6 +177,10 @@
 //! | `health_checks.timeout` | duration, above 0 | `60s` |
 //! | `health_checks.concurrency` | checks under way, above 0 | `4` |
 //! | `reload.watch` | duration, above 0; `off` | `2s` |
+//! | `redis.prefix` | a string, not empty: what every key in Redis begins with; instances that share have the same | `ziggurat:` |
+//! | `redis.timeout` | duration, above 0: how long an answer of Redis is waited for | `250ms` |
+//! | `redis.connect_timeout` | duration, above 0 | `1s` |
+//! | `redis.lease` | duration, a second at least: how long the parallel calls of an instance that died count as running | `30s` |
 //!
 //! A [`Quota`] is a mapping of `requests_per_minute` (or `rpm`), `tokens_per_minute` (`tpm`),
 //! `input_tokens_per_minute` (`itpm`), `output_tokens_per_minute` (`otpm`), `requests_per_day` (`rpd`),

@@ -5,6 +5,7 @@ mod cool_downs;
 mod limits;
 mod load;
 mod outages;
+mod reloads;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,6 +31,7 @@ struct Pair {
     redis: PrivateRedis,
     openai: FakeProvider,
     sibling: FakeProvider,
+    path: String,
     _directory: TempDir,
 }
 
@@ -58,7 +60,7 @@ impl Pair {
         // Nobody reads what they log, and a pipe that is full would hold them up.
         let env = [("RUST_LOG", "off")];
         let (one, other) = tokio::join!(Process::start(&args, &env), Process::start(&args, &env));
-        Self { one, other, redis, openai, sibling, _directory: directory }
+        Self { one, other, redis, openai, sibling, path, _directory: directory }
     }
 
     fn addresses(&self) -> [SocketAddr; 2] {
