@@ -25,6 +25,8 @@ pub struct Outcome {
     pub attempt: Option<u16>,
     /// The deployment that the attempt went to.
     pub deployment: Option<Str>,
+    /// Whether the answer was known already, or made for somebody else who pays. Never so when this has a cost.
+    pub cached: bool,
     /// The attempts at the call, in order; empty when this is an attempt.
     pub attempts: SmallVec<[Attempt; 1]>,
     /// What was lost in translation, both ways.

@@ -48,7 +48,6 @@ struct Line {
 
 /// What is known once an answer begins.
 struct Answered {
-    cached: bool,
     fallbacks: u32,
     group: Option<Str>,
 }
@@ -114,7 +113,7 @@ impl<F: Future<Output = Result<Reply, Error>>> Future for ObserveFuture<F> {
 
 impl Answered {
     fn of(head: &ReplyHead) -> Self {
-        Self { cached: head.cached, fallbacks: head.fallbacks, group: head.group.clone() }
+        Self { fallbacks: head.fallbacks, group: head.group.clone() }
     }
 }
 
@@ -155,7 +154,6 @@ impl Line {
     fn write<const WARN: bool>(&self, outcome: &Outcome, error: Option<&Error>) {
         let usage = outcome.usage.as_ref();
         let answered = self.answered.get();
-        let cached = answered.is_some_and(|answered| answered.cached);
         let fallbacks = answered.map(|answered| answered.fallbacks);
         let fallbacks = fallbacks.or(error.map(Error::fallbacks)).filter(|number| *number > 0);
         let group = answered.and_then(|answered| answered.group.as_deref());
@@ -177,10 +175,10 @@ impl Line {
                     cost = outcome.cost.map(|cost| tracing::field::display(cost.total())),
                     first_content_ms = outcome.first_content.map(milliseconds),
                     total_ms = milliseconds(outcome.total),
-                    attempts = outcome.attempts.len().max(usize::from(!cached)),
+                    attempts = if outcome.cached { 0 } else { outcome.attempts.len().max(1) },
                     fallbacks,
                     answered_by = group,
-                    cached = cached.then_some(true),
+                    cached = outcome.cached.then_some(true),
                     losses = outcome.losses.len(),
                     caller = self.caller.key(),
                     call_id = self.id.as_str(),

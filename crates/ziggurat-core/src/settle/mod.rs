@@ -173,6 +173,7 @@ impl State {
             };
             if attempt.is_delivered() {
                 outcome.deployment = attempt.deployment().cloned();
+                outcome.cached |= attempt.is_cached();
             }
         }
         outcome.losses = std::mem::take(&mut self.losses);
@@ -180,9 +181,12 @@ impl State {
             outcome.usage = other.usage;
             outcome.cost = other.cost;
             outcome.deployment = other.deployment;
+            outcome.cached = other.cached;
             outcome.attempts = other.attempts;
             outcome.losses.extend(other.losses);
         }
+        // What was lost before, at somebody who was asked, is paid all the same.
+        outcome.cached &= outcome.cost.is_none_or(|cost| cost.total().0 == 0);
         outcome
     }
 }
@@ -332,6 +336,11 @@ impl Scope {
         self.report(|record| record.set_deployment(deployment));
     }
 
+    /// Says whether the answer was known already, or is made for somebody else who pays.
+    pub fn set_cached(&self, cached: bool) {
+        self.report(|record| record.set_cached(cached));
+    }
+
     /// Reports that content has come.
     pub fn report_first_content(&self) {
         let now = Instant::now();
@@ -349,8 +358,8 @@ impl Scope {
     }
 
     /// Says that the work for this call was done under books of its own, which ended like this: a flight that several calls share.
-    /// Its usage, cost, deployment and attempts are this call's, in place of what was reported here; how this call ends is still
-    /// its own affair. After the end nothing changes any more.
+    /// Its usage, cost, deployment and attempts are this call's, in place of what was reported here, and so is whether it was
+    /// [cached](Outcome::cached); how this call ends is still its own affair. After the end nothing changes any more.
     pub fn adopt(&self, other: Outcome) {
         let other = Box::new(other);
         let mut state = self.settlement.lock();

@@ -20,6 +20,7 @@ pub(super) struct Record {
     told_cost: Option<Cost>,
     first_content: Option<Instant>,
     deployment: Option<Str>,
+    cached: bool,
 }
 
 impl Record {
@@ -33,6 +34,7 @@ impl Record {
             told_cost: None,
             first_content: None,
             deployment: None,
+            cached: false,
         }
     }
 
@@ -96,6 +98,14 @@ impl Record {
         self.deployment = Some(deployment);
     }
 
+    pub(super) fn set_cached(&mut self, cached: bool) {
+        self.cached = cached;
+    }
+
+    pub(super) fn is_cached(&self) -> bool {
+        self.cached
+    }
+
     pub(super) fn outcome(&self, attempt: Option<u16>) -> Outcome {
         let (end, total) = self.end.clone().unwrap_or((End::Cancelled, Duration::ZERO));
         Outcome {
@@ -106,6 +116,7 @@ impl Record {
             total,
             attempt,
             deployment: self.deployment.clone(),
+            cached: self.cached,
             attempts: SmallVec::new(),
             losses: Vec::new(),
         }

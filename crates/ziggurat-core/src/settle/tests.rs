@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use super::*;
+use crate::NanoDollars;
 
 #[derive(Default)]
 struct Log(Mutex<Vec<(Ticket, Outcome)>>);
@@ -112,6 +113,49 @@ fn what_was_done_under_other_books_is_counted_once_and_in_full() {
     assert_eq!(outcome.attempts.len(), 2);
     scope.adopt(flown);
     assert_eq!(log.entries().len(), 2);
+}
+
+#[test]
+fn what_is_marked_as_cached_has_no_cost() {
+    let cost = || Cost { input: NanoDollars(7), ..Cost::default() };
+    let ended = |say: &dyn Fn(&Scope)| {
+        let log = Arc::new(Log::default());
+        let call = Settlement::open();
+        call.scope().register(log.clone(), Ticket::default()).unwrap();
+        say(&call.scope());
+        call.close(End::Success);
+        let (_, outcome) = log.entries().pop().unwrap();
+        (outcome.cached, outcome.cost.map(|cost| cost.total().0))
+    };
+    let hit = |scope: &Scope| {
+        scope.report_cost(Cost::default());
+        scope.set_cached(true);
+    };
+    assert_eq!(ended(&hit), (true, Some(0)));
+    assert_eq!(ended(&|_| {}), (false, None));
+    // Below something that makes attempts.
+    let attempt = |scope: &Scope, end, say: &dyn Fn(&Scope)| {
+        let attempt = scope.attempt().unwrap();
+        say(&attempt.scope());
+        attempt.close(end);
+    };
+    assert_eq!(ended(&|scope| attempt(scope, End::Success, &hit)), (true, Some(0)));
+    let lost = |scope: &Scope| {
+        attempt(scope, End::Cancelled, &|scope| scope.report_cost(cost()));
+        attempt(scope, End::Success, &hit);
+    };
+    assert_eq!(ended(&lost), (false, Some(7)));
+    // The books of a flight are taken over.
+    let heir = |scope: &Scope| {
+        hit(scope);
+        let log = Arc::new(Log::default());
+        let flight = Settlement::open();
+        flight.scope().register(log.clone(), Ticket::default()).unwrap();
+        flight.scope().report_cost(cost());
+        flight.close(End::Success);
+        scope.adopt(log.entries().pop().unwrap().1);
+    };
+    assert_eq!(ended(&heir), (false, Some(7)));
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use ziggurat_core::{
-    Call, Cost, CutOptions, Cutter, Dialect, Error, Frame, Frames, Reply, ReplyBody, Scope,
+    Call, Cost, CutOptions, Cutter, Dialect, Error, Frame, Frames, RateLimits, Reply, ReplyBody,
+    ReplyHead, Scope,
 };
 
 use super::caches::{Alias, Held};
@@ -27,6 +29,7 @@ pub(super) fn repeat(held: &Arc<Held>, scope: Option<&Scope>, alias: Alias) -> R
             scope.report_usage(usage);
         }
         scope.report_cost(Cost::default());
+        scope.set_cached(true);
     }
     let body = match held.entry.body() {
         Kept::Whole(bytes) => ReplyBody::Whole(bytes.clone()),
@@ -82,13 +85,15 @@ impl Place {
     /// A whole answer that several wait for.
     pub(super) fn whole(self, whole: &Whole) -> Reply {
         let mut head = whole.head.clone();
-        if !self.seat.is_first() {
+        // By now it is known who pays.
+        if !self.seat.bears() {
             as_cached(&mut head);
             if let Some(scope) = &self.scope {
                 if let Some(usage) = &whole.usage {
                     scope.report_usage(usage);
                 }
                 scope.report_cost(Cost::default());
+                scope.set_cached(true);
             }
         }
         let body = match &whole.body {
@@ -101,8 +106,12 @@ impl Place {
     /// A stream that several read.
     pub(super) fn stream(self, begun: &Begun) -> Result<Reply, Error> {
         let mut head = begun.head.clone();
-        if !self.seat.is_first() {
+        if !self.seat.bears() {
             as_cached(&mut head);
+            if let Some(scope) = &self.scope {
+                // Until it takes over what the flight costs.
+                scope.set_cached(true);
+            }
         }
         let usage = self.usage(begun);
         let attempt = match self.scope.as_ref().filter(|scope| scope.attempt_number().is_none()) {
@@ -143,11 +152,14 @@ impl Place {
     }
 }
 
-fn as_cached(head: &mut ziggurat_core::ReplyHead) {
+/// The head of an answer that was made for somebody else: what the provider and the limits said was said to them.
+fn as_cached(head: &mut ReplyHead) {
     head.cached = true;
     head.attempts = 0;
-    head.fallbacks = 0;
-    head.limits = Default::default();
+    head.limits = RateLimits::default();
+    head.headers = HeaderMap::new();
+    head.request_id = None;
+    head.provider_time = None;
 }
 
 /// The frames of a flight, as one of its followers reads them.

@@ -71,6 +71,8 @@ pub struct CacheStats {
     pub entries: u64,
     /// What they weigh, in bytes.
     pub bytes: u64,
+    /// Calls under way that others may share.
+    pub flights: u64,
 }
 
 #[derive(Clone)]
@@ -230,6 +232,7 @@ impl Caches {
             store_failures: read(&self.counts.store_failures),
             entries: self.local.as_ref().map_or(0, moka::sync::Cache::entry_count),
             bytes: self.local.as_ref().map_or(0, moka::sync::Cache::weighted_size),
+            flights: self.flights().len() as u64,
         }
     }
 

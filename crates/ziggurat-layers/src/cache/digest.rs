@@ -31,6 +31,8 @@ impl Setting {
         to.text(call.model());
         to.0.push(u8::from(call.is_streamed()));
         to.option(settings.namespace(call).map(|name| name.as_str()));
+        // Who wants it from there does not get what came from elsewhere.
+        to.option(call.controls().region.as_deref());
         to.0.push(match call.loss_policy() {
             None => 0,
             Some(LossPolicy::Refuse) => 1,

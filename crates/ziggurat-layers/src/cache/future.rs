@@ -8,7 +8,7 @@ use ziggurat_core::{Call, CallService, Error, ErrorKind, Origin, Reply};
 
 use super::body::{Place, hit, repeat};
 use super::caches::Alias;
-use super::flight::{Asked, Found, Landing, Seat};
+use super::flight::{Asked, Found, Landing, Seat, is_of_another};
 
 pin_project! {
     /// The reply of a [`Cache`](super::Cache).
@@ -65,7 +65,7 @@ impl<S: CallService> Future for ResponseFuture<S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            let inner = match state.as_mut().project() {
+            match state.as_mut().project() {
                 StateProjection::Passing { inner } => return inner.poll(cx),
                 StateProjection::Done { reply } => {
                     return Poll::Ready(reply.take().expect("not polled after it was ready"));
@@ -81,30 +81,37 @@ impl<S: CallService> Future for ResponseFuture<S> {
                     let here = place.as_ref().expect("not polled after it was ready");
                     let landing = ready!(here.seat.poll_landing(cx));
                     let here = place.take().expect("it was there");
-                    match landing {
-                        Landing::Held(held) => {
-                            let reply = repeat(&held, here.scope.as_ref(), here.alias);
-                            return Poll::Ready(Ok(reply));
-                        }
-                        Landing::Whole(whole) => return Poll::Ready(Ok(here.whole(&whole))),
-                        Landing::Stream(begun) => return Poll::Ready(here.stream(&begun)),
-                        Landing::Failed(error) => match own.take() {
-                            Some(own) if is_personal(&error) => {
-                                let (mut service, call) = *own;
-                                service.call(call)
-                            }
-                            _ => return Poll::Ready(Err(error)),
-                        },
+                    if let Some(own) = own.take().filter(|_| is_personal(&landing)) {
+                        drop(here);
+                        let (mut service, call) = *own;
+                        let inner = service.call(call);
+                        state.set(State::Passing { inner });
+                        continue;
                     }
+                    return Poll::Ready(match landing {
+                        Landing::Held(held) => Ok(repeat(&held, here.scope.as_ref(), here.alias)),
+                        Landing::Whole(whole) => Ok(here.whole(&whole)),
+                        Landing::Stream(begun) => here.stream(&begun),
+                        Landing::Failed(error) => Err(error),
+                    });
                 }
-            };
-            state.set(State::Passing { inner });
+            }
         }
     }
 }
 
+/// Whether it came like this because of who asked: another model answered, which others may not use; or the gateway refused.
+fn is_personal(landing: &Landing) -> bool {
+    match landing {
+        Landing::Held(_) => false,
+        Landing::Whole(whole) => is_of_another(&whole.head),
+        Landing::Stream(begun) => is_of_another(&begun.head),
+        Landing::Failed(error) => is_refusal(error),
+    }
+}
+
 /// Whether the gateway refused because of who asked.
-fn is_personal(error: &Error) -> bool {
+fn is_refusal(error: &Error) -> bool {
     let personal = matches!(
         error.kind(),
         ErrorKind::RateLimit

@@ -33,7 +33,7 @@
 //!
 //! A digest (BLAKE3) over: who shares the answer ([`CacheScope`], the caller's own key by default, and
 //! [`partition`](CacheLayer::partition)); the model by the name that was asked for; whether it is a stream; the namespace; the
-//! caller's loss policy; headers that steer the answer ([`steering_headers`](ziggurat_core::Codec::steering_headers):
+//! caller's loss policy; the region it must come from; headers that steer the answer ([`steering_headers`](ziggurat_core::Codec::steering_headers):
 //! `anthropic-beta`, `openai-beta`); and the conversation in its canonical form ([`Chat::canonical`](ziggurat_core::Chat::canonical)).
 //!
 //! Not in it, since they do not change the answer: how it was written (dialect, white space, order of members); whether a stream
@@ -51,12 +51,22 @@
 //!
 //! Complete, successful answers only: a whole body without an error in it; a stream that was read to its terminator, with a
 //! reason why it stopped. Not: errors; streams that broke off, or that their readers left; answers larger than
-//! [`max_entry`](CacheLayer::max_entry); answers of another model than the one asked for (a fallback's), which would outlive the
-//! outage. Kept are the provider's bytes. Where something was undone on the way (tools that went by another name) the answer is
+//! [`max_entry`](CacheLayer::max_entry); answers of another model than the one asked for (a fallback's, the caller's own fallbacks
+//! included), which would outlive the outage, and reach others who may not use that model. Kept are the provider's bytes. Where something was undone on the way (tools that went by another name) the answer is
 //! written anew in the provider's dialect, so that every caller finds their own names.
 //!
 //! In this process entries are bounded by weight, and evicted by use. A [`Store`] shares them with others; with both, this process
 //! stands in front of it. A store that fails or is slow is a miss. Entries go there off the answer's path, at most 64 at once.
+//!
+//! # What callers are told
+//!
+//! The head of a hit says [`cached`](ziggurat_core::ReplyHead::cached) and `cache_key` (`x-ziggurat-cached`, `x-ziggurat-cache-key`
+//! over http), which deployment and model answered, and what was lost in translation. It says nothing of the request that was once
+//! made: not its attempts, headers, name or time at the provider, nor what was left of limits then. The same is true of those who
+//! share a flight that somebody else began.
+//!
+//! In the books [`Outcome::cached`](ziggurat_core::Outcome::cached) goes with a cost of zero and the tokens that the answer once
+//! took. It is what to believe: the head of a stream leaves before it is known who stays to pay for it.
 //!
 //! # What callers may say
 //!
@@ -90,7 +100,7 @@
 //! | [`Caches::local_ttl`] | 60 s | how long a copy in front of a store is used |
 //!
 //! [`Caches`] are what an operator asks: [`ping`](Caches::ping), [`delete`](Caches::delete), [`clear`](Caches::clear),
-//! [`stats`](Caches::stats). What is under way when it is deleted is not kept.
+//! [`stats`](Caches::stats), which count the flights, too. What is under way when it is deleted is not kept.
 //!
 //! # Flights
 //!
@@ -101,14 +111,17 @@
 //! the fastest waits for the slowest within the window.
 //!
 //! - It has books of its own: limits and budgets below register there. Its usage, cost and attempts are taken over by the call
-//!   that began it; if that one leaves before the end, by one that stays. All others end as cached, at no cost.
+//!   that began it; if that one leaves before the end, by one that stays, which is then not
+//!   [cached](ziggurat_core::Outcome::cached). All others end as cached, at no cost.
 //! - It ends when the last follower leaves, which cancels the request to the provider. What was produced until then is on the
 //!   account of the one who left last.
 //! - Its failure reaches all of them. What the gateway refused because of *who asked* (a limit, a permission) reaches that caller's
-//!   own calls; calls of others are then made for themselves.
+//!   own calls; calls of others are then made for themselves. So are they when another model answered: those who ask with other
+//!   keys may not be allowed to use it.
 //! - A panic inside passes through whoever was driving, and is an error to the others.
 //! - It has the deadline and the terms of the call that began it. Calls on other terms (`no-cache`, another `max-age`, retries,
-//!   fallbacks, tags) do not share it; each keeps its own deadline and leaves when that is over.
+//!   fallbacks, tags) do not share it, nor do those who have more than twice as long as it has; each keeps its own deadline, which
+//!   the front door watches, and leaves when that is over.
 //!
 //! # Streams and cancellation
 //!

@@ -9,7 +9,7 @@ use super::digest::Setting;
 use super::flight::{self, Asked, Flight, Found, Plan, Terms};
 use super::layer::Shared;
 use super::policy::Wish;
-use super::{Key, ResponseFuture, body};
+use super::{CacheScope, Key, ResponseFuture, body};
 
 /// Answers equal calls with what is known already. Made by [`CacheLayer`](super::CacheLayer).
 #[derive(Clone, Debug)]
@@ -65,9 +65,12 @@ impl<S: CallService> Cache<S> {
             if let Some(seat) = under_way {
                 drop(flights);
                 caches.shared();
-                // What the one who began it may not do is no answer to anybody else.
-                let own = (call.caller().key() != seat.plan().caller.as_deref())
-                    .then(|| Box::new((ready, call.clone())));
+                // What the one who began it may or may not do is no answer to anybody else. In the narrowest scope nobody else is
+                // here; in a wider one somebody without a key is not known to be the same.
+                let key = call.caller().key();
+                let same = shared.settings.scope == CacheScope::Key
+                    || key.is_some() && key == seat.plan().caller.as_deref();
+                let own = (!same).then(|| Box::new((ready, call.clone())));
                 return ResponseFuture::following(seat, &call, alias, own);
             }
             // It may have landed just now.

@@ -87,7 +87,7 @@ impl Flight {
 
     /// A place in a flight that is under way, unless it is too late for that.
     pub(super) fn join(self: &Arc<Self>, call: &Call, terms: &Terms) -> Option<Seat> {
-        if self.plan.terms != *terms || self.plan.flushes != self.shared.caches.flushes() {
+        if !self.plan.terms.suit(terms) || self.plan.flushes != self.shared.caches.flushes() {
             return None;
         }
         let mut state = self.lock();
@@ -112,6 +112,11 @@ impl Flight {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nobody else's code runs under the lock, so that a poisoned state is still a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bears(&self, id: u64) -> bool {
+        let state = self.lock();
+        state.find(id).is_some_and(|at| state.followers[at].bears)
     }
 
     /// Nobody else finds it any more.
@@ -170,7 +175,8 @@ impl Flight {
             }
             Ok(Found::Held(held)) => {
                 // Nothing was asked: these books are nobody's.
-                self.lock().bearer = None;
+                let bearer = self.lock().bearer.take();
+                drop(bearer);
                 drop(guard);
                 Landing::Held(held)
             }
@@ -244,10 +250,9 @@ impl Flight {
     /// Keeps the answer, if that is still wanted.
     fn keep(&self, head: &ReplyHead, entry: Entry) {
         let caches = &self.shared.caches;
-        // What another model said is not what this one would say tomorrow.
-        let other = head.fallbacks > 0 || head.group.is_some();
         let wanted = self.plan.wish.store && self.lock().keep;
-        if other || !wanted || self.plan.flushes != caches.flushes() {
+        // What another model said is not what this one would say tomorrow, nor is it everybody's to read.
+        if is_of_another(head) || !wanted || self.plan.flushes != caches.flushes() {
             return;
         }
         if entry.length() > self.shared.settings.max_entry {
@@ -405,6 +410,11 @@ impl Flight {
     }
 }
 
+/// Whether another model than the one that was asked for gave the answer.
+pub(super) fn is_of_another(head: &ReplyHead) -> bool {
+    head.fallbacks > 0 || head.group.is_some()
+}
+
 impl Settle for Flight {
     fn settle(&self, ticket: Ticket, outcome: &Outcome) {
         if ticket.1 == FOLLOWER {
@@ -429,6 +439,7 @@ impl Settle for Flight {
                 if let Some(cost) = outcome.cost {
                     bearer.report_cost(cost);
                 }
+                bearer.set_cached(false);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ziggurat_core::{Ask, Call, Dialect, Error, FallbackTarget, Operation, Reply, Str};
+use ziggurat_core::{Ask, Call, Dialect, Error, FallbackTarget, Instant, Operation, Reply, Str};
 
 use crate::cache::Key;
 use crate::cache::caches::Held;
@@ -41,8 +41,9 @@ pub(in crate::cache) struct Plan {
 }
 
 /// What must be equal beside the key, so that calls can share a flight: how hard is tried, and how fresh the answer must be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(in crate::cache) struct Terms {
+    deadline: Option<Instant>,
     max_age: Option<Duration>,
     retries: Option<u32>,
     fallbacks: Option<Vec<FallbackTarget>>,
@@ -54,11 +55,39 @@ impl Terms {
     pub(in crate::cache) fn of(call: &Call, wish: &Wish) -> Self {
         let controls = call.controls();
         Self {
+            deadline: call.deadline(),
             max_age: wish.max_age,
             retries: controls.retries,
             fallbacks: controls.fallbacks.clone(),
             disable_fallbacks: controls.disable_fallbacks,
             tags: controls.tags.clone(),
+        }
+    }
+}
+
+impl Terms {
+    /// Whether a flight on these terms is as good as one of its own to a call on others.
+    pub(super) fn suit(&self, other: &Self) -> bool {
+        let Self { deadline, max_age, retries, fallbacks, disable_fallbacks, tags } = self;
+        *max_age == other.max_age
+            && *retries == other.retries
+            && *fallbacks == other.fallbacks
+            && *disable_fallbacks == other.disable_fallbacks
+            && *tags == other.tags
+            && is_late_enough(*deadline, other.deadline)
+    }
+}
+
+/// A flight is tried no longer than its own deadline: it must have half as long as the call at least.
+fn is_late_enough(flights: Option<Instant>, calls: Option<Instant>) -> bool {
+    match (flights, calls) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(flights), Some(calls)) if flights >= calls => true,
+        (Some(flights), Some(calls)) => {
+            let now = Instant::now();
+            let left = |until: Instant| until.saturating_duration_since(now);
+            left(flights) >= left(calls) / 2
         }
     }
 }

@@ -36,6 +36,11 @@ impl Seat {
         self.id == 0
     }
 
+    /// Whether the flight's books go to this call, as things stand.
+    pub(in crate::cache) fn bears(&self) -> bool {
+        self.flight.bears(self.id)
+    }
+
     pub(in crate::cache) fn plan(&self) -> &Plan {
         &self.flight.plan
     }

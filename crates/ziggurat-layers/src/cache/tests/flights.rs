@@ -53,6 +53,7 @@ async fn a_hundred_equal_calls_go_upstream_once() {
             let (dialect, wants, text, cached, outcome) = asked.await.unwrap();
             assert!(outcome.is_success());
             assert_eq!(outcome.tokens(), 9);
+            assert_eq!((outcome.cached, nanos(&outcome) == Some(0)), (cached, cached));
             paid += nanos(&outcome).unwrap();
             live += usize::from(!cached);
             match (dialect == OPENAI, stream, wants) {
@@ -65,7 +66,7 @@ async fn a_hundred_equal_calls_go_upstream_once() {
         assert_eq!((provider.calls(), paid, live), (1, 9, 1));
         let stats = caches.stats();
         assert_eq!((stats.misses, stats.shared, stats.stored), (1, 99, 1));
-        assert!(caches.flights().is_empty());
+        assert_eq!(caches.stats().flights, 0);
     }
 }
 
@@ -112,7 +113,7 @@ async fn the_flight_ends_when_the_last_follower_leaves() {
     drop(two);
     assert_eq!(provider.dropped.count(), 1);
     drop(guard_two);
-    assert!(caches.flights().is_empty());
+    assert_eq!(caches.stats().flights, 0);
 
     // In the middle of it.
     let mut begun = acts(true);
@@ -136,7 +137,7 @@ async fn the_flight_ends_when_the_last_follower_leaves() {
     assert_eq!(nanos(&outcome), Some(1), "what was produced is paid");
     assert_eq!(outcome.deployment, None);
     assert_eq!(outcome.attempts[0].deployment.as_deref(), Some("d"));
-    assert!(caches.flights().is_empty());
+    assert_eq!(caches.stats().flights, 0);
     assert_eq!(caches.stats().stored, 0);
 }
 
@@ -179,8 +180,124 @@ async fn the_flight_goes_on_when_whoever_began_it_leaves() {
     assert!(error.is_none());
     assert_eq!(frames.concat(), all_chunks().replace(&chunk(USAGE), "").as_bytes());
     assert_eq!(nanos(&log_one.outcome()), Some(0));
-    assert_eq!(nanos(&log_two.outcome()), Some(9), "somebody pays, once");
+    let heir = log_two.outcome();
+    assert_eq!((nanos(&heir), heir.cached), (Some(9), false), "somebody pays, once");
     assert_eq!((provider.calls(), caches.stats().stored), (1, 1));
+}
+
+/// Whoever stays pays, and is not told that it came for nothing.
+#[tokio::test(start_paused = true)]
+async fn the_mark_of_a_cache_and_the_cost_agree() {
+    let (answer, turn) = later();
+    let provider = Provider::of([turn]);
+    let (cache, _) = cached(&provider);
+    let mut asking: VecDeque<_> = (0..3)
+        .map(|_| {
+            let (call, guard, log) = opened(openai("Hello", false));
+            let mut future = task::spawn(cache.clone().oneshot(call));
+            assert_pending!(future.poll());
+            (future, guard, log)
+        })
+        .collect();
+    drop(asking.pop_front());
+    answer.send(Ok(whole())).unwrap();
+    for (live, (mut future, guard, log)) in [true, false].into_iter().zip(asking) {
+        let mut reply = close(Ok(assert_ready_ok!(future.poll())), guard).unwrap();
+        drop(reply.take_body());
+        let outcome = log.outcome();
+        assert_eq!((reply.head().cached, outcome.cached), (!live, !live));
+        assert_eq!(nanos(&outcome), Some(if live { 9 } else { 0 }));
+    }
+    assert_eq!(provider.calls(), 1);
+}
+
+/// A team shares answers, but not what a model says that only some of them may use.
+#[tokio::test(start_paused = true)]
+async fn what_another_model_answered_is_for_the_key_that_asked() {
+    let ways = |key: &str, stream| {
+        let mut call = by(openai("Hello", stream), key);
+        let caller = if key.is_empty() { Caller::anonymous() } else { Caller::new(key) };
+        call.set_caller(caller.team("t"));
+        call
+    };
+    for stream in [false, true] {
+        let (answer, turn) = later();
+        let reply = || if stream { from_openai(script(acts(true)).0) } else { whole() };
+        let turns = (0..3).map(|_| Turn::Reply(reply()));
+        let provider = Provider::of([turn].into_iter().chain(turns));
+        let caches = Arc::new(Caches::new().local(1 << 20));
+        let layer = CacheLayer::new(caches.clone()).scope(CacheScope::Team);
+        let cache = layer.layer(provider.clone());
+        let mut asking: Vec<_> = ["1", "1", "2", ""]
+            .map(|key| task::spawn(cache.clone().oneshot(ways(key, stream))))
+            .into();
+        for future in &mut asking {
+            assert_pending!(future.poll());
+        }
+        assert_eq!((provider.calls(), caches.stats().flights), (1, 1));
+        let mut other = reply();
+        other.head_mut().fallbacks = 1;
+        other.head_mut().group = Some("other".into());
+        answer.send(Ok(other)).unwrap();
+        let replies: Vec<Reply> =
+            asking.iter_mut().map(|future| assert_ready_ok!(future.poll())).collect();
+        let heads = replies.iter().map(Reply::head);
+        let heads = heads.map(|head| (head.fallbacks, head.group.is_some(), head.cached));
+        let heads: Vec<_> = heads.collect();
+        drop(replies);
+        let (live, shared, own) = ((1, true, false), (1, true, true), (0, false, false));
+        assert_eq!(heads, [live, shared, own, own], "streamed: {stream}");
+        assert_eq!(provider.calls(), 3);
+        let stats = caches.stats();
+        assert_eq!((stats.stored, stats.flights), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn followers_are_not_told_what_was_said_to_another() {
+    for stream in [false, true] {
+        let mut reply = if stream { from_openai(script(acts(true)).0) } else { whole() };
+        said_to_one(reply.head_mut());
+        let (answer, turn) = later();
+        let provider = Provider::of([turn]);
+        let (cache, _) = cached(&provider);
+        let mut one = task::spawn(cache.clone().oneshot(openai("Hello", stream)));
+        let mut two = task::spawn(cache.clone().oneshot(anthropic("Hello", stream)));
+        assert_pending!(one.poll());
+        assert_pending!(two.poll());
+        answer.send(Ok(reply)).unwrap();
+        let (one, two) = (assert_ready_ok!(one.poll()), assert_ready_ok!(two.poll()));
+        assert!(one.head().request_id.is_some() && !one.head().headers.is_empty());
+        assert_is_told_nothing(two.head());
+    }
+}
+
+/// Nobody waits for a flight that gives up earlier than they would.
+#[tokio::test(start_paused = true)]
+async fn a_flight_that_is_soon_too_late_is_not_shared_by_those_who_have_time() {
+    let provider = Provider::of([Turn::Never, Turn::Never, Turn::Never]);
+    let (cache, caches) = cached(&provider);
+    let now = ziggurat_core::Instant::now();
+    let until = |time: Option<u64>| {
+        let mut call = openai("x", false);
+        if let Some(time) = time {
+            call.set_deadline(now + secs(time));
+        }
+        call
+    };
+    let mut waiting = Vec::new();
+    let mut flights = 0;
+    for (time, alone) in
+        [(Some(10), true), (Some(20), false), (Some(3), false), (Some(21), true), (None, true)]
+    {
+        let mut future = task::spawn(cache.clone().oneshot(until(time)));
+        assert_pending!(future.poll());
+        waiting.push(future);
+        flights += usize::from(alone);
+        assert_eq!(provider.calls(), flights, "{time:?}");
+    }
+    drop(waiting);
+    assert_eq!((provider.dropped.count(), caches.stats().flights), (3, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,7 +341,7 @@ async fn a_failure_reaches_all_who_wait() {
         assert!(!log.outcome().is_success());
     }
     assert_eq!(provider.calls(), 1);
-    assert!(caches.flights().is_empty());
+    assert_eq!(caches.stats().flights, 0);
 
     // In the middle of a stream.
     let cut = acts(true).into_iter().take(2).chain([Act::Fail(busy())]);
@@ -251,7 +368,7 @@ async fn a_panic_inside_is_an_error_to_the_others() {
     let mut two = task::spawn(second.call(openai("Hello", false)));
     assert!(catch_unwind(AssertUnwindSafe(|| drop(one.poll()))).is_err());
     assert_eq!(assert_ready_err!(two.poll()).kind(), ErrorKind::Server);
-    assert!(caches.flights().is_empty());
+    assert_eq!(caches.stats().flights, 0);
 
     // Of the stream.
     let panics = acts(true).into_iter().take(1).chain([Act::Panic]);
@@ -269,7 +386,7 @@ async fn a_panic_inside_is_an_error_to_the_others() {
     drop(two);
     assert!(!log.outcome().is_success());
     assert_eq!(provider.dropped.count(), 1);
-    assert!(caches.flights().is_empty());
+    assert_eq!(caches.stats().flights, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -567,7 +684,7 @@ fn on_many_threads_each_call_is_settled_once_and_paid_once() {
         // A flight that all left was paid as far as it came; the next call then is a whole answer.
         assert!((9..=9 * calls as u64).contains(&paid), "{paid} for {calls}");
         assert!(calls > 1 || paid == 9, "{paid}");
-        assert!(caches.flights().is_empty());
+        assert_eq!(caches.stats().flights, 0);
         assert_eq!(provider.dropped.count(), 0);
     }
 }

@@ -17,7 +17,7 @@ async fn a_whole_answer_is_given_again_and_costs_nothing() {
     let (second, free, again) = answer(&cache, openai("Hello", false)).await;
     assert_eq!(first, WHOLE);
     assert_eq!(second, WHOLE);
-    assert!(again.cached);
+    assert!(again.cached && free.cached && !paid.cached);
     assert_eq!(again.cache_key, head.cache_key);
     assert_eq!(again.cache_key.unwrap().len(), 64);
     assert_eq!(again.attempts, 0);
@@ -46,6 +46,20 @@ async fn a_stream_is_replayed_in_the_frames_it_came_in() {
     assert!(outcome.is_success() && outcome.first_content.is_some());
     assert_eq!((nanos(&outcome), outcome.tokens()), (Some(0), 9));
     assert_eq!(provider.calls(), 1);
+}
+
+/// Limits and names of a request that was made yesterday, for somebody else perhaps.
+#[tokio::test(start_paused = true)]
+async fn a_hit_tells_nothing_of_the_request_that_it_repeats() {
+    for stream in [false, true] {
+        let mut reply = if stream { from_openai(script(acts(true)).0) } else { whole() };
+        said_to_one(reply.head_mut());
+        let provider = Provider::of([Turn::Reply(reply)]);
+        let (cache, _) = cached(&provider);
+        answer(&cache, openai("Hello", stream)).await;
+        let (_, _, head) = answer(&cache, openai("Hello", stream)).await;
+        assert_is_told_nothing(&head);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +126,7 @@ async fn nothing_is_kept_of_what_is_not_complete() {
     crate::fake::next(&mut reply).await.unwrap().unwrap();
     drop(reply);
     assert_eq!(caches.stats().stored, 0);
-    assert!(caches.flights().is_empty());
+    assert_eq!(caches.stats().flights, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +143,7 @@ async fn errors_and_answers_of_other_models_are_not_kept() {
     }
     assert!(answer(&cache, openai("Hello", false)).await.2.cached);
     assert_eq!((provider.calls(), caches.stats().stored), (3, 1));
-    assert!(caches.flights().is_empty());
+    assert_eq!(caches.stats().flights, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +156,7 @@ async fn an_answer_larger_than_the_bound_is_given_and_not_kept() {
         let (text, outcome, _) = answer(&cache, openai("Hello", stream)).await;
         assert!(text.len() > 100 && outcome.is_success());
         assert_eq!((nanos(&outcome), caches.stats().stored), (Some(9), 0));
-        assert!(caches.flights().is_empty());
+        assert_eq!(caches.stats().flights, 0);
     }
 }
 
@@ -267,7 +281,9 @@ async fn what_steers_the_answer_beside_the_conversation_is_in_the_key() {
     let body = openai("Hello", false).payload().bytes().unwrap();
     let body = String::from_utf8(body.to_vec()).unwrap();
     let beta = with_headers(OPENAI, body, false, headers);
-    for call in [openai("Hello", false), refuses, other, beta] {
+    let mut from_there = openai("Hello", false);
+    from_there.controls_mut().region = Some("eu".into());
+    for call in [openai("Hello", false), refuses, other, beta, from_there] {
         assert!(!answer(&cache, call).await.2.cached);
     }
     // An edit is part of what is asked.

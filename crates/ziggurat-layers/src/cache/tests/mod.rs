@@ -72,6 +72,23 @@ fn whole() -> Reply {
     from_openai(Reply::new(ReplyHead::default(), body))
 }
 
+/// What only the one who asked is told.
+fn said_to_one(head: &mut ReplyHead) {
+    head.request_id = Some("req-1".into());
+    head.provider_time = Some(Duration::from_millis(7));
+    let left = ziggurat_core::LimitState::new(9, 8, Duration::from_secs(1));
+    head.limits.tighten(ziggurat_core::LimitKind::Requests, left);
+    head.headers.insert("x-ratelimit-remaining-requests", HeaderValue::from_static("8"));
+    head.headers.insert("openai-organization", HeaderValue::from_static("o"));
+}
+
+fn assert_is_told_nothing(head: &ReplyHead) {
+    assert!(head.cached);
+    assert_eq!((head.attempts, &head.request_id, head.provider_time), (0, &None, None));
+    assert!(head.headers.is_empty() && head.limits.is_empty());
+    assert_eq!(head.model.as_deref(), Some("gpt-4.1"), "who answered is told");
+}
+
 fn openai(question: &str, stream: bool) -> Call {
     let body = format!(
         r#"{{"model":"gpt","max_tokens":9,"stream":{stream},"messages":[{{"role":"user","content":"{question}"}}]}}"#

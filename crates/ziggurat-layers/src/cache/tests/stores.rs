@@ -1,8 +1,10 @@
 //! A store that others share, and what becomes of entries on the way there.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::time::{Instant, advance};
+use tokio_test::{assert_ready, task};
 
 use super::*;
 use crate::fake::{read, secs};
@@ -274,4 +276,62 @@ async fn an_entry_survives_its_own_bytes() {
     let (_, _, head) = answer(&cache, openai("Hello", true)).await;
     assert_eq!(head.losses[0].to_string(), "seed=dropped");
     assert_eq!(head.deployment.as_deref(), Some("d-1"));
+}
+
+/// Wherever a call is dropped, or its insides panic, it is gone: nobody finds its flight, and its books are closed.
+#[tokio::test(start_paused = true)]
+async fn no_flight_is_left_of_a_call_wherever_it_ends() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum At {
+        Unpolled,
+        InTheStore,
+        Asking,
+        Panicking,
+        Unread,
+        InTheMiddle,
+        PanickingInTheMiddle,
+    }
+    use At::*;
+    for at in [Unpolled, InTheStore, Asking, Panicking, Unread, InTheMiddle, PanickingInTheMiddle] {
+        let mut acts: Vec<Act> = acts(true).into_iter().take(1).collect();
+        acts.push(if at == PanickingInTheMiddle { Act::Panic } else { Act::Hang });
+        let provider = match at {
+            Asking => Provider::of([Turn::Never]),
+            Panicking => Provider::of([Turn::Panic]),
+            _ => Provider::streams(acts),
+        };
+        let shelf = Arc::new(Shelf::default());
+        let (mut cache, caches) = gateway(&provider, &shelf, true, &Clock::default());
+        if at == InTheStore {
+            shelf.is(Shape::Slow);
+        }
+        let (call, guard, log) = opened(openai("Hello", true));
+        let mut future = task::spawn(cache.call(call));
+        assert_eq!(caches.stats().flights, 1, "{at:?}");
+        let poll = AssertUnwindSafe(|| match at {
+            Unpolled => {}
+            InTheStore | Asking => assert!(future.poll().is_pending()),
+            Panicking => drop(future.poll()),
+            Unread | InTheMiddle | PanickingInTheMiddle => {
+                let mut reply = close(assert_ready!(future.poll()), guard).unwrap();
+                let reads = [Unread, InTheMiddle, PanickingInTheMiddle].iter();
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                for _ in 0..reads.take_while(|other| **other != at).count() {
+                    drop(reply.poll_frame(&mut cx));
+                }
+            }
+        });
+        let panicked = catch_unwind(poll).is_err();
+        assert_eq!(panicked, matches!(at, Panicking | PanickingInTheMiddle), "{at:?}");
+        drop(future);
+        assert_eq!(caches.stats().flights, 0, "{at:?}");
+        let asked = usize::from(!matches!(at, Unpolled | InTheStore));
+        assert_eq!(provider.calls(), asked, "{at:?}");
+        let seen = provider.seen.lock().unwrap();
+        assert!(seen.iter().all(|call| call.scope().unwrap().is_closed()), "{at:?}");
+        if matches!(at, Asking | Unread | InTheMiddle | PanickingInTheMiddle) {
+            assert_eq!(provider.dropped.count(), 1, "{at:?}");
+        }
+        drop(log);
+    }
 }
