@@ -193,8 +193,11 @@ impl Fleet {
     /// Those that may take this call by what it is.
     fn eligible(&self, call: &Call, needs: &Needs) -> Result<Bits, Error> {
         let mut set = self.all.clone();
+        if let Some(region) = &call.controls().region {
+            self.keep_inside(region, &mut set)?;
+        }
         if self.rules.checks {
-            self.check(call, needs, &mut set)?;
+            self.check(needs, &mut set)?;
         }
         if let Some(matches) = self.rules.tags {
             self.match_tags(call, matches, &mut set)?;
@@ -202,30 +205,35 @@ impl Fleet {
         Ok(set)
     }
 
-    fn check(&self, call: &Call, needs: &Needs, set: &mut Bits) -> Result<(), Error> {
-        let only = |set: &mut Bits, fits: &dyn Fn(&Facts) -> bool| {
-            for at in self.all.iter().filter(|at| !fits(&self.facts[*at])) {
-                set.remove(at);
-            }
-            !set.is_empty()
-        };
+    /// Leaves only those that fit, and says whether there are any.
+    fn only(&self, set: &mut Bits, fits: impl Fn(&Facts) -> bool) -> bool {
+        for at in self.all.iter().filter(|at| !fits(&self.facts[*at])) {
+            set.remove(at);
+        }
+        !set.is_empty()
+    }
+
+    fn keep_inside(&self, region: &str, set: &mut Bits) -> Result<(), Error> {
+        if self.only(set, |facts| is_in(facts.settings.region.as_deref(), region)) {
+            return Ok(());
+        }
+        let message = format!(
+            "no deployment of `{}` is in the region `{}`",
+            printable(&self.name),
+            printable(region)
+        );
+        Err(Error::new(ErrorKind::Unsupported, message).with_code("no_deployment"))
+    }
+
+    fn check(&self, needs: &Needs, set: &mut Bits) -> Result<(), Error> {
         let takes =
             |facts: &Facts| facts.settings.max_input_tokens.is_none_or(|most| needs.input <= most);
-        if needs.input > 0 && !only(set, &takes) {
+        if needs.input > 0 && !self.only(set, takes) {
             return Err(self.too_long(needs.input));
         }
-        if let Some(region) = &call.controls().region {
-            let inside = |facts: &Facts| is_in(facts.settings.region.as_deref(), region);
-            if !only(set, &inside) {
-                let message = format!(
-                    "no deployment of `{}` is in the region `{}`",
-                    printable(&self.name),
-                    printable(region)
-                );
-                return Err(Error::new(ErrorKind::Unsupported, message).with_code("no_deployment"));
-            }
-        }
-        if !needs.abilities.is_empty() && !only(set, &|facts| !facts.lacks.meets(needs.abilities)) {
+        if !needs.abilities.is_empty()
+            && !self.only(set, |facts| !facts.lacks.meets(needs.abilities))
+        {
             let mut message = format!("no deployment of `{}` takes ", printable(&self.name));
             for (at, ability) in needs.abilities.iter().enumerate() {
                 message.push_str(if at == 0 { "" } else { " and " });

@@ -35,8 +35,8 @@
 //! 1. **The group.** The call's model is an alias, else the name of a group, else the id of one deployment (which is then taken as
 //!    it is, cool-down or not; its limits hold), else it fits a pattern: the most specific first, `openai/gpt-*` before `openai/*`
 //!    before `*`. Nothing fits: an error of kind [`NotFound`](ziggurat_core::ErrorKind::NotFound).
-//! 2. **What the call is.** With [`pre_call_checks`](Rules::pre_call_checks): context window (by an estimate of the prompt), region,
-//!    abilities. With [`tags`](Rules::tags): one or all of the call's and the caller's tags; `!tag` excludes, `&tag` demands; who matches
+//! 2. **What the call is.** Whoever names a region ([`Controls::region`](ziggurat_core::Controls)) gets only deployments there. With
+//!    [`pre_call_checks`](Rules::pre_call_checks): context window (by an estimate of the prompt), abilities. With [`tags`](Rules::tags): one or all of the call's and the caller's tags; `!tag` excludes, `&tag` demands; who matches
 //!    nobody, or has no tags, gets the deployments with the tag `default`, if there are any. If nobody is left by what the call
 //!    is, that is said: [`ContextLength`](ziggurat_core::ErrorKind::ContextLength) for a prompt that is too long for all.
 //! 3. **Who can take it now.** Deployments that cool down, that a check found ill, or whose limits are reached are left out.
@@ -120,7 +120,8 @@
 //! | `rpm`, `tpm`, `max_parallel`: its limits | none |
 //! | `order` | last |
 //! | `tags` | none |
-//! | `max_input_tokens`, `region`, `lacks`: for pre-call checks. A deployment whose region is not known is in none | unknown |
+//! | `max_input_tokens`, `lacks`: for pre-call checks | unknown |
+//! | `region`: for calls that name one. A deployment whose region is not known is in none | unknown |
 //! | `cooldown_time`: wins over all others; zero is never | the answer's `Retry-After`, else the group's |
 //! | `allowed_fails`, `allowed_fails_policy` | the group's |
 //!

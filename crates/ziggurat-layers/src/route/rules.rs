@@ -22,7 +22,7 @@ use super::CoolDown;
 pub struct Rules {
     /// Which of those that are left is chosen; by weight unless told.
     pub strategy: Strategy,
-    /// Whether context window, region and abilities are looked at before a call leaves.
+    /// Whether context window and abilities are looked at before a call leaves.
     pub checks: bool,
     /// Whether tags are looked at, and how.
     pub tags: Option<TagMatch>,
@@ -97,7 +97,7 @@ impl Rules {
         self
     }
 
-    /// Looks at context window, region and abilities before a call leaves.
+    /// Looks at context window and abilities before a call leaves.
     #[must_use]
     pub fn pre_call_checks(mut self) -> Self {
         self.checks = true;

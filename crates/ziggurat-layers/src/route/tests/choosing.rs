@@ -402,6 +402,24 @@ async fn region_and_abilities_are_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_names_a_region_is_kept_there_without_any_checks() {
+    let (registry, fake) = (registry(), Fake::default());
+    let endpoints =
+        [fake.endpoint("us").region("us-east-1"), fake.endpoint("eu").region("eu-west-1")];
+    let route = route(&registry, Rules::new(), endpoints);
+    for _ in 0..20 {
+        let mut here = call();
+        here.controls_mut().region = Some("eu".into());
+        assert_eq!(ask(&route, here).await.unwrap(), "eu");
+    }
+    // A deployment that is asked for by its id, too.
+    let mut there = call();
+    there.set_model("us");
+    there.controls_mut().region = Some("eu".into());
+    assert_eq!(ask(&route, there).await.unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[tokio::test(start_paused = true)]
 async fn names_aliases_ids_and_patterns_by_specificity() {
     let (registry, fake) = (registry(), Fake::default());
     let made = fake.clone();
