@@ -1,10 +1,12 @@
 //! A gateway, ready to serve: what is configured, made into a tower.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
 use ziggurat_core::{Ambient, System};
 use ziggurat_http::ServeOptions;
 
+use crate::checks;
 use crate::config::{Config, Environment, Problem, Report};
 use crate::deployments::{self, Fault, Maker, Shared};
 use crate::door::admin::AdminLayer;
@@ -93,18 +95,19 @@ impl Gateway {
                 return Err(report);
             }
         };
-        registries.retain(shared.transport_options());
+        let ids: HashSet<&str> = config.deployments.iter().map(|entry| &*entry.id).collect();
+        registries.retain(shared.transport_options(), |id| ids.contains(id));
         registries.keep(&config, caches.as_ref());
         let config = Arc::new(config);
-        let admin = AdminLayer::new(Arc::clone(&config), caches);
+        let admin = AdminLayer::new(Arc::clone(&config), registries.clone(), caches);
         let gateway = Self { config, catalogue, registries, calls, admin };
         Ok((gateway, report.warnings))
     }
 
     /// The gateway as an http service. All that are made count what is in flight together.
     ///
-    /// Where there is a Redis, cool-downs are shared from here on until the service is dropped: to be called within a runtime
-    /// of tokio.
+    /// Where there is a Redis, cool-downs are shared from here on, and where health checks are configured they begin, until the
+    /// service and its clones are dropped: to be called within a runtime of tokio.
     #[must_use]
     pub fn app(&self, ending: &Ending) -> App {
         self.app_with(self.admin.clone(), ending)
@@ -116,8 +119,13 @@ impl Gateway {
     }
 
     fn app_with(&self, admin: AdminLayer, ending: &Ending) -> App {
-        let admin = admin.sharing(self.registries.share(&self.config));
-        stack::http(&self.config, &self.registries, admin, self.calls.clone(), ending)
+        let (config, registries) = (&self.config, &self.registries);
+        let admin = admin.sharing(registries.share(config)).watching(checks::start(
+            config,
+            self.catalogue.table(),
+            registries,
+        ));
+        stack::http(config, registries, admin, self.calls.clone(), ending)
     }
 
     /// The bounds of the server that serves it.

@@ -30,6 +30,7 @@
 
 pub mod banner;
 pub mod check;
+pub mod checks;
 pub mod cli;
 pub mod config;
 mod deployments;

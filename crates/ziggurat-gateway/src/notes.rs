@@ -2,7 +2,7 @@
 
 use ziggurat_layers::route::Table;
 
-use crate::config::{Config, DeploymentConfig, Problem, Reference};
+use crate::config::{Config, DeploymentConfig, Problem, Reference, Strategy};
 use crate::upstream::Upstream;
 
 /// Everything there is to say about a configuration that can be used.
@@ -14,6 +14,7 @@ pub(crate) fn of(config: &Config, table: &Table<Upstream>) -> Vec<Problem> {
             notes.push(entry.problem("only chat is served yet, whatever the mode of the model"));
         }
     }
+    notes.extend(alone(config));
     notes.extend(unserved(config, table));
     notes
 }
@@ -23,6 +24,42 @@ fn unsupported(entry: &DeploymentConfig) -> Vec<&'static str> {
         .into_iter()
         .filter_map(|(key, given)| given.then_some(key))
         .collect()
+}
+
+/// Settings that need others.
+fn alone(config: &Config) -> Vec<Problem> {
+    let router = &config.router;
+    let checks = router.optional_checks;
+    [
+        (
+            router.health_check_routing && !config.general.background_health_checks,
+            "enable_health_check_routing",
+            "general_settings.background_health_checks",
+        ),
+        (
+            router.strategy_args.ttl.is_some() && router.strategy != Strategy::Latency,
+            "routing_strategy_args.ttl",
+            "routing_strategy: latency-based-routing",
+        ),
+        (
+            router.affinity_ttl.is_some()
+                && !checks.session_affinity
+                && !checks.deployment_affinity,
+            "deployment_affinity_ttl_seconds",
+            "session_affinity or deployment_affinity among optional_pre_call_checks",
+        ),
+        (
+            router.tags_match_any.is_some() && !router.tag_filtering,
+            "tag_filtering_match_any",
+            "enable_tag_filtering",
+        ),
+    ]
+    .into_iter()
+    .filter(|(given, ..)| *given)
+    .map(|(_, key, needed)| {
+        config.problem(&format!("router_settings.{key}"), format!("has no effect without {needed}"))
+    })
+    .collect()
 }
 
 /// References to models that nobody serves.
@@ -123,5 +160,38 @@ ziggurat:
         })
         .collect();
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_setting_that_does_nothing_by_itself_is_told() {
+        let told = notes(
+            "router_settings:
+  enable_health_check_routing: true
+  routing_strategy_args: {ttl: 5}
+  deployment_affinity_ttl_seconds: 5
+  tag_filtering_match_any: true
+",
+        );
+        let keys = [
+            "enable_health_check_routing",
+            "routing_strategy_args.ttl",
+            "deployment_affinity_ttl_seconds",
+            "tag_filtering_match_any",
+        ];
+        assert_eq!(told.len(), keys.len(), "{told:?}");
+        for (told, key) in told.iter().zip(keys) {
+            assert!(told.contains(key) && told.contains("has no effect without"), "{told}");
+        }
+        let with_others = "general_settings: {background_health_checks: true}
+router_settings:
+  enable_health_check_routing: true
+  routing_strategy: latency-based-routing
+  routing_strategy_args: {ttl: 5}
+  optional_pre_call_checks: [session_affinity]
+  deployment_affinity_ttl_seconds: 5
+  enable_tag_filtering: true
+  tag_filtering_match_any: true
+";
+        assert!(notes(with_others).is_empty());
     }
 }

@@ -319,4 +319,54 @@ mod tests {
         assert_eq!(policy.retries(ErrorKind::ContextLength), Some(0));
         assert_eq!(policy.retries(ErrorKind::Server), None);
     }
+
+    fn rules(text: &str) -> Rules {
+        let text = format!("router_settings: {{{text}}}");
+        let (config, _) = config::parse(text.as_bytes(), "test", &HashMap::new()).unwrap();
+        route(&config)
+    }
+
+    #[test]
+    fn every_strategy_of_litellms_is_one_of_ours() {
+        for (name, strategy) in [
+            ("simple-shuffle", Strategy::Shuffle),
+            ("least-busy", Strategy::LeastBusy),
+            ("latency-based-routing", Strategy::latency()),
+            ("usage-based-routing", Strategy::Usage),
+            ("usage-based-routing-v2", Strategy::Usage),
+            ("cost-based-routing", Strategy::Cost),
+        ] {
+            assert_eq!(rules(&format!("routing_strategy: {name}")).strategy, strategy);
+        }
+        let decay = Duration::from_secs(60);
+        let args = "routing_strategy: latency-based-routing, routing_strategy_args: {ttl: 60}";
+        assert_eq!(rules(args).strategy, Strategy::Latency { decay });
+    }
+
+    #[test]
+    fn what_the_router_is_told_is_what_is_chosen_by() {
+        let text = "enable_pre_call_checks: true, enable_tag_filtering: true, \
+                    tag_filtering_match_any: false, cooldown_time: 600, allowed_fails: 2, \
+                    allowed_fails_policy: {RateLimitErrorAllowedFails: 4}, \
+                    optional_pre_call_checks: [session_affinity, deployment_affinity], \
+                    deployment_affinity_ttl_seconds: 7";
+        let set = rules(text);
+        assert!(set.checks);
+        assert_eq!(set.tags, Some(TagMatch::All));
+        let ttl = Some(Duration::from_secs(7));
+        assert_eq!((set.session_affinity, set.caller_affinity), (ttl, ttl));
+        assert_eq!(set.cool_down.time, Duration::from_secs(600));
+        assert_eq!(set.cool_down.longest, Duration::from_secs(600));
+        assert_eq!(set.cool_down.allowed_fails, Some(2));
+        assert_eq!(set.cool_down.policy.rate_limit, Some(4));
+        assert_eq!(rules(""), Rules::new());
+        assert!(!rules("disable_cooldowns: true, cooldown_time: 5").cool_down.enabled);
+        let hour = Some(Duration::from_secs(3600));
+        let affinity = "optional_pre_call_checks: [session_affinity]";
+        assert_eq!(
+            (rules(affinity).session_affinity, rules(affinity).caller_affinity),
+            (hour, None)
+        );
+        assert_eq!(rules("enable_tag_filtering: true").tags, Some(TagMatch::Any));
+    }
 }

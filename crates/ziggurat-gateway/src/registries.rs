@@ -21,6 +21,7 @@ use ziggurat_store::redis::{
     BadSettings, CacheStore, LimitStore, Redis, Settings, SharedCoolDowns,
 };
 
+use crate::checks::Checks;
 use crate::config::{Config, OwnCacheSettings, OwnRedisSettings, RedisSettings};
 
 /// The books of a gateway. Clones share them.
@@ -44,6 +45,8 @@ pub struct Registries {
     pub health: Registry,
     /// How often each deployment's calls were tried again.
     pub retry_budgets: RetryBudgets,
+    /// What checks of deployments have found.
+    pub checks: Checks,
     /// What callers have used of their limits.
     pub limiter: Limiter,
     /// Calls, and bytes of their bodies, that admission counts.
@@ -159,8 +162,9 @@ impl Registries {
 
     /// Forgets what belongs to deployments that are not served any more, and transports with other options. To be called when
     /// a configuration is known to be good: a bad one changes nothing.
-    pub(crate) fn retain(&self, options: &TransportOptions) {
+    pub(crate) fn retain(&self, options: &TransportOptions, serves: impl FnMut(&str) -> bool) {
         lock(&self.transports).retain(|other, _| other == options);
+        self.checks.retain(serves);
         self.health.forget_unused();
     }
 
@@ -271,7 +275,7 @@ mod tests {
         options.http2_shards = 3;
         drop(registries.transport(&options));
         assert_eq!(lock(&registries.transports).len(), 2);
-        registries.retain(&options);
+        registries.retain(&options, |_| true);
         assert_eq!(lock(&registries.transports).len(), 1);
     }
 

@@ -1,6 +1,6 @@
 //! Who answers: one deployment, as a service.
 //!
-//! A provider is called through its [`Stack`](crate::stack::Stack), of which there are two: the clocks of whole and of streamed
+//! A provider is called through its [`Stack`], of which there are two: the clocks of whole and of streamed
 //! answers differ. A [`Mock`] answers by itself. Counts of tokens are [estimated](crate::estimate) where the provider has no
 //! endpoint for them, and marked so.
 

@@ -28,6 +28,10 @@ pub struct ErrorCounts {
     pub default: Option<u32>,
 }
 
+/// Of `allowed_fails_policy`, and without effect.
+const BLAMELESS: &[&str] =
+    &["BadRequestErrorAllowedFails", "ContentPolicyViolationErrorAllowedFails"];
+
 impl ErrorCounts {
     /// Reads a `retry_policy`.
     pub(super) fn retries(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Self> {
@@ -52,18 +56,19 @@ impl ErrorCounts {
     pub(super) fn allowed_fails(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Self> {
         let mut fields = reader.fields(at)?;
         let counts = Self {
-            bad_request: fields.read("BadRequestErrorAllowedFails", fails),
+            bad_request: None,
             authentication: fields.read("AuthenticationErrorAllowedFails", fails),
             timeout: fields.read("TimeoutErrorAllowedFails", fails),
             rate_limit: fields.read("RateLimitErrorAllowedFails", fails),
-            content_policy: fields.read("ContentPolicyViolationErrorAllowedFails", fails),
+            content_policy: None,
             internal_server: fields.read("InternalServerErrorAllowedFails", fails),
             service_unavailable: fields.read("ServiceUnavailableErrorAllowedFails", fails),
             bad_gateway: fields.read("BadGatewayErrorAllowedFails", fails),
             not_found: fields.read("NotFoundErrorAllowedFails", fails),
             default: None,
         };
-        fields.finish(&[], |_| None);
+        // What a caller does wrong speaks against no deployment.
+        fields.finish(BLAMELESS, |_| None);
         Some(counts)
     }
 }

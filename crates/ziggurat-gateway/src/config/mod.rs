@@ -62,7 +62,8 @@
 //! | `model_info.id` | text, unique | derived |
 //! | `….mode` | `chat`, `embedding`, … | the catalogue's |
 //! | `….base_model` | a model of the catalogue | `model` |
-//! | `….max_tokens`, `….max_input_tokens`, `….max_output_tokens` | tokens | the catalogue's |
+//! | `….max_tokens`, `….max_output_tokens` | tokens | the catalogue's |
+//! | `….max_input_tokens` | tokens; for `enable_pre_call_checks` | unknown |
 //! | `….input_cost_per_token`, other prices | dollars per unit | the catalogue's |
 //! | `….supports_*` | booleans | the catalogue's |
 //! | `….allowed_fails`, `….allowed_fails_policy` | as in `router_settings` | the router's |
@@ -72,8 +73,7 @@
 //! | key | value | default |
 //! | --- | --- | --- |
 //! | `routing_strategy` | one of [`Strategy`]'s names | `simple-shuffle` |
-//! | `routing_strategy_args.ttl` | seconds, above 0 | the strategy's |
-//! | `routing_strategy_args.lowest_latency_buffer` | a part of the lowest latency | 0 |
+//! | `routing_strategy_args.ttl` | seconds, above 0: how fast latencies are forgotten | 30 |
 //! | `num_retries` | 0 to 100 | see [`Config::retries`] |
 //! | `retry_after` | seconds | 0 |
 //! | `retry_policy` | a mapping of `RateLimitErrorRetries` and its like ([`ErrorCounts`]) to 0 to 100 | `num_retries` |

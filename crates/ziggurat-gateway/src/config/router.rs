@@ -82,13 +82,11 @@ pub enum Strategy {
 }
 
 /// `routing_strategy_args`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StrategyArgs {
-    /// `ttl`: for how long what was measured counts.
+    /// `ttl`, of latencies: how fast what was measured is forgotten.
     pub ttl: Option<Duration>,
-    /// `lowest_latency_buffer`: how much slower than the quickest is as good, as a part of one.
-    pub lowest_latency_buffer: Option<f64>,
 }
 
 /// `optional_pre_call_checks`: those that have an effect.
@@ -124,6 +122,7 @@ const STRATEGIES: &[(&str, Strategy)] = &[
 
 /// Of `routing_strategy_args`, and without effect.
 const STRATEGY_ARGS: &[&str] = &[
+    "lowest_latency_buffer",
     "max_latency_list_size",
     "ttft_percentile",
     "rpm",
@@ -218,10 +217,7 @@ impl RouterSettings {
 impl StrategyArgs {
     fn read(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Self> {
         let mut fields = reader.fields(at)?;
-        let args = Self {
-            ttl: fields.read("ttl", Reader::seconds),
-            lowest_latency_buffer: fields.read("lowest_latency_buffer", Reader::amount),
-        };
+        let args = Self { ttl: fields.read("ttl", Reader::seconds) };
         fields.finish(STRATEGY_ARGS, |_| None);
         Some(args)
     }

@@ -98,3 +98,55 @@ pub(super) fn limits(
     policies::shared(RateLimitLayer::new(registries.limiter.clone(), rules), config, registries)
         .map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config;
+
+    fn settings(params: &str, info: &str, rest: &str) -> Settings {
+        let text = format!(
+            "model_list: [{{model_name: m, litellm_params: {{model: mock/x{params}}}, model_info: {{id: d{info}}}}}]\n{rest}"
+        );
+        let (config, _) = config::parse(text.as_bytes(), "test", &HashMap::new()).unwrap();
+        of(&config, &config.deployments[0], "x".into(), None)
+    }
+
+    #[test]
+    fn what_an_entry_says_is_what_is_chosen_by() {
+        let params = ", rpm: 5, tpm: 6, weight: 2.5, order: 3, tags: [t], max_parallel_requests: 7, \
+                      cooldown_time: 8, region_name: eu-west-1";
+        let info = ", max_input_tokens: 9, supports_vision: false, supports_pdf_input: true, \
+                    supports_function_calling: false, allowed_fails: 10, \
+                    allowed_fails_policy: {TimeoutErrorAllowedFails: 11}";
+        let settings = settings(params, info, "");
+        assert_eq!((settings.rpm, settings.tpm, settings.order), (Some(5), Some(6), Some(3)));
+        assert_eq!((settings.weight, settings.max_parallel), (Some(2.5), Some(7)));
+        assert_eq!(settings.tags, ["t"]);
+        assert_eq!(settings.cooldown_time, Some(Duration::from_secs(8)));
+        assert_eq!(settings.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(settings.max_input_tokens, Some(9));
+        assert_eq!(settings.lacks, [Ability::Vision, Ability::Tools]);
+        assert_eq!(settings.allowed_fails, Some(10));
+        assert_eq!(settings.allowed_fails_policy.unwrap().timeout, Some(11));
+    }
+
+    #[test]
+    fn places_are_the_entrys_the_routers_or_the_gateways() {
+        let general = "general_settings: {max_parallel_requests: 1}\n";
+        let router = "router_settings: {default_max_parallel_requests: 2}\n";
+        let both = format!("{general}{router}");
+        let own = ", max_parallel_requests: 3";
+        for (params, rest, expected) in [
+            ("", "", None),
+            ("", general, Some(1)),
+            ("", both.as_str(), Some(2)),
+            (own, both.as_str(), Some(3)),
+        ] {
+            assert_eq!(settings(params, "", rest).max_parallel, expected, "{params} {rest}");
+        }
+    }
+}

@@ -6,6 +6,7 @@
 //! | `GET /cache/ping` | whether the cache is there, and what it holds |
 //! | `POST /cache/delete` | forgets the answers under `{"keys": […]}`, which are what the header `x-litellm-cache-key` tells |
 //! | `POST /cache/flushall` | forgets all answers |
+//! | `GET /health` | [how the deployments are](super::endpoints) |
 //! | `GET /router/settings` | how calls are routed, tried again and handed on |
 //!
 //! They want the master key, where there is one: behind [`auth`](super::auth), and asked again here, for a caller that it knows may
@@ -25,17 +26,20 @@ use tower_layer::Layer;
 use ziggurat_core::{Caller, Error, ErrorKind};
 use ziggurat_http::refuse;
 use ziggurat_layers::cache::{Caches, Key};
+use ziggurat_layers::route::Watch;
 use ziggurat_store::redis::SharedCoolDowns;
 
 use super::aside::{self, Aside, json_response};
 use super::auth::MASTER;
-use super::reload;
+use super::{endpoints, reload};
 use crate::config::{Config, FallbackRule, Reference};
+use crate::registries::Registries;
 use crate::reload::Reload;
 
 const PING: &str = "/cache/ping";
 const DELETE: &str = "/cache/delete";
 const FLUSH: &str = "/cache/flushall";
+const HEALTH: &str = endpoints::PATH;
 const ROUTER: &str = "/router/settings";
 
 /// The longest list of keys to forget, in bytes.
@@ -53,24 +57,35 @@ pub type Admin<S> = Aside<S>;
 #[derive(Clone, Debug)]
 struct Known {
     config: Arc<Config>,
+    registries: Registries,
     reload: Option<Weak<Reload>>,
     caches: Option<Arc<Caches>>,
     /// Shared as long as the gateway is served.
     _sharing: Option<Arc<SharedCoolDowns>>,
+    /// The same of health checks.
+    _watch: Option<Arc<Watch>>,
 }
 
 // === impl AdminLayer ===
 
 impl AdminLayer {
-    /// Answers for a gateway of this configuration, with these answers in its cache.
+    /// Answers for a gateway of this configuration, with these books, and these answers in its cache.
     #[must_use]
-    pub fn new(config: Arc<Config>, caches: Option<Arc<Caches>>) -> Self {
-        Self { state: Arc::new(Known { config, caches, reload: None, _sharing: None }) }
+    pub fn new(config: Arc<Config>, registries: Registries, caches: Option<Arc<Caches>>) -> Self {
+        let known =
+            Known { config, registries, caches, reload: None, _sharing: None, _watch: None };
+        Self { state: Arc::new(known) }
     }
 
     /// Answers for a gateway that shares cool-downs, which lasts as long as it is asked.
     pub(crate) fn sharing(self, cool_downs: Option<Arc<SharedCoolDowns>>) -> Self {
         let state = Known { _sharing: cool_downs, ..Known::clone(&self.state) };
+        Self { state: Arc::new(state) }
+    }
+
+    /// Answers for a gateway that checks its deployments, which lasts as long as it is asked.
+    pub(crate) fn watching(self, watch: Option<Watch>) -> Self {
+        let state = Known { _watch: watch.map(Arc::new), ..Known::clone(&self.state) };
         Self { state: Arc::new(state) }
     }
 
@@ -90,12 +105,13 @@ impl<S> Layer<S> for AdminLayer {
 }
 
 fn serves(path: &str) -> bool {
-    [PING, DELETE, FLUSH, ROUTER, reload::PATH].contains(&path)
+    [PING, DELETE, FLUSH, HEALTH, ROUTER, reload::PATH].contains(&path)
 }
 
 fn router(state: Arc<Known>) -> Router {
     Router::new()
         .route(PING, get(ping).fallback(only_get))
+        .route(HEALTH, get(health).fallback(only_get))
         .route(ROUTER, get(router_settings).fallback(only_get))
         .route(reload::PATH, post(reload_configuration).fallback(reload::only_post))
         .route(DELETE, post(delete).fallback(only_post))
@@ -198,6 +214,12 @@ fn keys(body: &[u8]) -> Result<Vec<Key>, &'static str> {
     keys.iter().map(key).collect()
 }
 
+// === the deployments ===
+
+async fn health(State(known): State<Arc<Known>>, uri: Uri) -> Response<Body> {
+    endpoints::answer(&known.config, &known.registries, &uri)
+}
+
 // === the router ===
 
 async fn router_settings(State(known): State<Arc<Known>>) -> Response<Body> {
@@ -291,7 +313,7 @@ mod tests {
         let inner = tower::service_fn(async |_: Request<Body>| {
             Ok::<_, Infallible>(Response::builder().status(418).body(Body::empty()).unwrap())
         });
-        let mut service = AdminLayer::new(Arc::new(config), caches).layer(inner);
+        let mut service = AdminLayer::new(Arc::new(config), Registries::new(), caches).layer(inner);
         let response = service.call(request).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -337,6 +359,7 @@ mod tests {
             ("POST", DELETE),
             ("POST", FLUSH),
             ("GET", ROUTER),
+            ("GET", HEALTH),
             ("POST", reload::PATH),
         ] {
             let mut asked = request(method, path, "{}");

@@ -5,6 +5,7 @@ mod aside;
 pub mod auth;
 pub mod cors;
 pub mod either;
+pub mod endpoints;
 pub mod health;
 pub mod limits;
 mod reload;

@@ -13,13 +13,14 @@
 //! | `cache` | honoured: an object of `no-cache`, `no-store`, `ttl`, `s-maxage`, `namespace`, `use-cache` |
 //! | `caching` | honoured: as `cache: {use-cache}` |
 //! | `tags` | honoured: by which deployments may be chosen |
+//! | `allowed_model_region` | honoured: `eu`, `us`, or the name of a region that the deployment must be in |
 //! | `litellm_session_id` | honoured: what keeps the calls of a conversation together |
 //! | `mock_response` | honoured: answered with this text, and nobody is asked |
 //! | `guardrails`, `no-log`, `context_window_fallback_dict`, `litellm_…` and their like | cut out and reported as lost, since there is nothing yet that could honour them |
 //! | `api_key`, `api_base`, `base_url`, `user_config` and their like | refused: where calls go, and with whose key, is not a caller's business |
 //!
 //! What a dialect has a meaning of its own for stays: Anthropic's `fallbacks`, and `metadata`, out of which `tags` and
-//! `session_id` are read.
+//! `session_id` are read. A list of tags is cut out of it, since no provider takes lists there.
 //!
 //! | header | what becomes of it |
 //! | --- | --- |
@@ -49,7 +50,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 use ziggurat_core::{
-    Call, CallService, Controls, Dialect, Error, Loss, LossAction, LossPolicy, Payload, Reply, Str,
+    Call, CallService, Controls, Dialect, Error, Loss, LossAction, LossPolicy, Payload, RawJson,
+    Reply, Str,
 };
 use ziggurat_dialects::ANTHROPIC;
 use ziggurat_layers::{Timeout, TimeoutLayer, timeout};
@@ -213,7 +215,15 @@ impl Read {
                     let session = said::text(&name, &value)?;
                     said::session(&mut controls, &name, &session)?;
                 }
-                Extra::Metadata => said::metadata(&mut controls, &value)?,
+                Extra::Region => controls.region = Some(said::name(&name, &value)?),
+                Extra::Metadata => match said::metadata(&mut controls, &value)? {
+                    None => {}
+                    Some(rest) if rest.is_empty() => payload.remove(name),
+                    Some(rest) => {
+                        let rest = RawJson::of(&rest).map_err(|e| Error::invalid(e.to_string()))?;
+                        payload.set(name, rest);
+                    }
+                },
                 Extra::Mock => read.mock = Some(said::text(&name, &value)?),
                 Extra::Unsupported => {
                     let reason = "the gateway does not support it yet";
@@ -266,6 +276,7 @@ enum Extra {
     Caching,
     Tags,
     Session,
+    Region,
     Metadata,
     Mock,
     Unsupported,
@@ -295,6 +306,7 @@ impl Extra {
             "caching" => Self::Caching,
             "tags" => Self::Tags,
             "litellm_session_id" => Self::Session,
+            "allowed_model_region" => Self::Region,
             "mock_response" => Self::Mock,
             "additional_drop_params"
             | "allowed_openai_params"

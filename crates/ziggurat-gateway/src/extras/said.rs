@@ -51,6 +51,16 @@ pub(super) fn text(name: &str, json: &str) -> Result<Str, Error> {
     }
 }
 
+/// A text that is not empty, and not without end.
+pub(super) fn name(name: &str, json: &str) -> Result<Str, Error> {
+    match text(name, json)? {
+        text if text.is_empty() || text.len() > LONGEST_NAME => {
+            Err(wrong(name, &format!("a string of 1 to {LONGEST_NAME} bytes")))
+        }
+        text => Ok(text),
+    }
+}
+
 /// A list of tags.
 pub(super) fn tags(controls: &mut Controls, json: &str) -> Result<(), Error> {
     const WHAT: &str = "a list of strings";
@@ -94,24 +104,28 @@ pub(super) fn session(controls: &mut Controls, name: &str, value: &str) -> Resul
     Ok(())
 }
 
-/// What LiteLLM's clients put into `metadata`, which is the dialect's: it stays, and what is of another type is not for us.
-pub(super) fn metadata(controls: &mut Controls, json: &str) -> Result<(), Error> {
+/// What LiteLLM's clients put into `metadata`, which is the dialect's: it stays, and what is of another type is not for us. Only a
+/// list of tags goes, since no provider takes lists there; what is left is given back then.
+pub(super) fn metadata(
+    controls: &mut Controls,
+    json: &str,
+) -> Result<Option<Map<String, Value>>, Error> {
     // Nothing is parsed for the metadata that everybody sends.
     if !json.contains("tags") && !json.contains("session_id") {
-        return Ok(());
+        return Ok(None);
     }
-    let Ok(Value::Object(metadata)) = serde_json::from_str(json) else { return Ok(()) };
-    if let Some(Value::Array(tags)) = metadata.get("tags") {
-        tags.iter()
-            .filter_map(Value::as_str)
-            .try_for_each(|tag| add_tag(controls, "metadata.tags", tag))?;
+    let Ok(Value::Object(mut metadata)) = serde_json::from_str(json) else { return Ok(None) };
+    if let Some(Value::String(id)) = metadata.get("session_id")
+        && controls.session.is_none()
+    {
+        session(controls, "metadata.session_id", id)?;
     }
-    match metadata.get("session_id") {
-        Some(Value::String(id)) if controls.session.is_none() => {
-            session(controls, "metadata.session_id", id)
-        }
-        _ => Ok(()),
-    }
+    let Some(Value::Array(tags)) = metadata.get("tags") else { return Ok(None) };
+    tags.iter()
+        .filter_map(Value::as_str)
+        .try_for_each(|tag| add_tag(controls, "metadata.tags", tag))?;
+    metadata.remove("tags");
+    Ok(Some(metadata))
 }
 
 /// Other models: names, or mappings with a `model` and parameters to set for it.

@@ -85,10 +85,7 @@ async fn no_provider_sees_what_is_meant_for_the_gateway() {
         "messages": [],
     })))
     .await;
-    assert_eq!(
-        body,
-        json!({"model": "m", "metadata": {"tags": ["a"]}, "invented_yesterday": 1, "messages": []})
-    );
+    assert_eq!(body, json!({"model": "m", "invented_yesterday": 1, "messages": []}));
     assert_eq!(call.loss_policy(), Some(LossPolicy::Allow));
     let mut losses: Vec<String> = reply.head().losses.iter().map(Loss::to_string).collect();
     losses.sort();
@@ -113,16 +110,15 @@ async fn what_callers_say_reaches_the_layers() {
             "use-cache": true
         },
         "tags": ["x", "y", "x"],
+        "allowed_model_region": "eu",
         "metadata": {"tags": ["y", "z", 7], "session_id": "s", "more": 1},
     })))
     .await;
-    assert_eq!(
-        body,
-        json!({"model": "m", "metadata": {"tags": ["y", "z", 7], "session_id": "s", "more": 1}})
-    );
+    assert_eq!(body, json!({"model": "m", "metadata": {"session_id": "s", "more": 1}}));
     assert!(reply.head().losses.is_empty());
     let controls = call.controls();
     assert_eq!(controls.retries, Some(3));
+    assert_eq!(controls.region.as_deref(), Some("eu"));
     let half = RawJson::of(&0.5).unwrap();
     let targets = [FallbackTarget::new("a"), FallbackTarget::new("b").param("temperature", half)];
     assert_eq!(controls.fallbacks.as_deref(), Some(&targets[..]));
@@ -186,7 +182,7 @@ async fn what_clients_of_anthropic_say_is_heard() {
     });
     let (sent, call, _) = sent(call_with(ANTHROPIC, &body, &[])).await;
     let stays = json!({
-        "model": "m", "fallbacks": [{"model": "n"}], "metadata": {"user_id": "u", "tags": ["t"]}
+        "model": "m", "fallbacks": [{"model": "n"}], "metadata": {"user_id": "u"}
     });
     assert_eq!(sent, stays);
     let controls = call.controls();

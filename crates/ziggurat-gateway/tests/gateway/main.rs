@@ -16,6 +16,7 @@ mod rate_limits;
 mod reload;
 mod requests;
 mod retries;
+mod routing;
 mod shared;
 mod shutdown;
 mod upstreams;

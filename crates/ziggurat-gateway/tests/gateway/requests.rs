@@ -129,7 +129,7 @@ async fn an_unknown_model_is_a_404_that_names_it() {
 #[tokio::test]
 async fn a_wrong_path_is_a_404_and_a_wrong_method_a_405() {
     let world = World::plain().await;
-    for path in ["/nowhere", "/v1/chat/completion", "/v1", "/v1/messages/x", "/health", "/%00"] {
+    for path in ["/nowhere", "/v1/chat/completion", "/v1", "/v1/messages/x", "/healthy", "/%00"] {
         for method in ["GET", "POST", "DELETE"] {
             let answer = Ask::new(method, path).send(world.address()).await;
             if path.contains("/messages") {

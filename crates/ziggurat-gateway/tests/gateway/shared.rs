@@ -79,3 +79,27 @@ ziggurat: {{rate_limits: {{model: {{rpm: 3}}}}}}",
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(refused.header("retry-after").is_some());
 }
+
+#[tokio::test]
+async fn limits_of_a_deployment_are_counted_together() {
+    let redis = PrivateRedis::start();
+    let (first, second) =
+        (FakeProvider::openai().spawn().await, FakeProvider::openai().spawn().await);
+    let text = format!(
+        "model_list:
+- {{model_name: gpt, litellm_params: {{model: openai/gpt-4o, api_base: '{}', api_key: k, order: 1, rpm: 4}}}}
+- {{model_name: gpt, litellm_params: {{model: openai/gpt-4o, api_base: '{}', api_key: k, order: 2}}}}
+router_settings: {{redis_url: '{}'}}
+",
+        first.base_url(),
+        second.base_url(),
+        redis.url()
+    );
+    let gateways = [run(&text).await, run(&text).await];
+    for at in 0..12 {
+        let answer = Ask::json(CHAT, &chat("gpt", "hi")).send(gateways[at % 2].address).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    // Each for itself would have let four go there. In a second or two one comes back at most.
+    assert!((4..=5).contains(&first.request_count()), "{}", first.request_count());
+}

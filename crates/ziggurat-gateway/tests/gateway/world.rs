@@ -67,12 +67,16 @@ pub(crate) async fn run(text: &str) -> Running {
     let (config, _) = config::parse(text.as_bytes(), "config.yaml", &env)
         .unwrap_or_else(|report| panic!("{report}"));
     let (gateway, _) = Gateway::new(config, &env).unwrap_or_else(|report| panic!("{report}"));
+    serve(&gateway, &Ending::default()).await
+}
+
+/// Serves a gateway.
+pub(crate) async fn serve(gateway: &Gateway, ending: &Ending) -> Running {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let ending = Ending::default();
-    let options = gateway.serve_options(&ending);
+    let options = gateway.serve_options(ending);
     let stop = ending.stopping.clone();
-    let app = gateway.app(&ending);
+    let app = gateway.app(ending);
     let server =
         tokio::spawn(ziggurat_http::serve(listener, app, options, stop.clone().cancelled_owned()));
     Running { address, stop, server }

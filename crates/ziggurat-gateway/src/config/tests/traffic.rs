@@ -22,7 +22,7 @@ fn router_settings_are_read() {
     let config = clean(
         "router_settings:
   routing_strategy: latency-based-routing
-  routing_strategy_args: {ttl: 60, lowest_latency_buffer: 0.5}
+  routing_strategy_args: {ttl: 60}
   num_retries: 3
   retry_after: 0
   retry_policy: {RateLimitErrorRetries: 4, DefaultRetries: 1}
@@ -55,7 +55,6 @@ fn router_settings_are_read() {
     let router = &config.router;
     assert_eq!(router.strategy, Strategy::Latency);
     assert_eq!(router.strategy_args.ttl, Some(Duration::from_secs(60)));
-    assert_eq!(router.strategy_args.lowest_latency_buffer, Some(0.5));
     assert_eq!(config.retries(None), 3);
     assert_eq!(router.retry_after, Some(Duration::ZERO));
     let policy = router.retry_policy.unwrap();
