@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
+mod caching;
 mod limits;
 mod pick;
 mod retries;
+mod routes;
 mod shared;
 mod whole;
 
