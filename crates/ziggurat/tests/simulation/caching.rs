@@ -76,7 +76,10 @@ fn stack(world: &World) -> Stack {
     if world.seed() & 2 == 0 {
         caches = caches.store(Arc::new(store));
     }
-    let cache = CacheLayer::new(Arc::new(caches)).ambient(world.ambient()).ttl(secs(40));
+    let caches = Arc::new(caches);
+    let state = Arc::clone(&caches);
+    world.gauge("flights", move || state.stats().flights);
+    let cache = CacheLayer::new(caches).ambient(world.ambient()).ttl(secs(40));
     world.calls(
         ServiceBuilder::new()
             .layer(cache)

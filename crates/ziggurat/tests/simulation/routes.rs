@@ -55,9 +55,8 @@ fn stack(world: &World) -> Stack {
         .group("smart", group(&["c", "d"]))
         .build();
     let told = tell(world, &registry);
-    let states = registry.clone();
     world.gauge("calls in flight at deployments", move || {
-        states.states().iter().map(|state| u64::from(state.in_flight)).sum()
+        registry.states().iter().map(|state| u64::from(state.in_flight)).sum()
     });
     let route = Keeping { inner: Route::new(table), _kept: Arc::new(told) };
     let fallbacks = FallbackPolicy::new().on("fast", ["smart"]);
