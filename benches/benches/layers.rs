@@ -18,7 +18,10 @@ use ziggurat_core::{
     ReplyBody, ReplyHead, Settle, Settlement, Str, Ticket, Usage,
 };
 use ziggurat_layers::fallback::FallbackPolicy;
-use ziggurat_layers::{AccessLayer, FallbackLayer, PeekLayer, RetryLayer, Stack, TimeoutLayer};
+use ziggurat_layers::rate_limit::{By, LimitRules, Limiter, Limits};
+use ziggurat_layers::{
+    AccessLayer, FallbackLayer, PeekLayer, RateLimitLayer, RetryLayer, Stack, TimeoutLayer,
+};
 
 use support::{measure, measure_events, now};
 
@@ -118,6 +121,11 @@ fn layers(criterion: &mut Criterion) {
     stack(criterion, "no layer", tower_layer::Identity::new());
     stack(criterion, "peek", PeekLayer::new());
     stack(criterion, "timeout", timeout);
+    // So much that it is never reached: every call is counted, in three dimensions of three limits each.
+    let limits = Limits::new().rpm(1 << 40).tpm(1 << 50).max_parallel(1 << 20);
+    let rules = LimitRules::new().each(By::Model, limits.clone()).each(By::All, limits.clone());
+    let rules = rules.fixed("deployment", "openai-1", limits);
+    stack(criterion, "rate limit", RateLimitLayer::new(Limiter::new(), rules));
     stack(criterion, "peek over timeout", tower_layer::Stack::new(timeout, PeekLayer::new()));
     let access = AccessLayer::new().deny(["service_tier"]);
     // One that concerns the call, so that everything is kept that a second model would need.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use slab::Slab;
 use ziggurat_core::{Error, Instant, Outcome, RateLimits, Settle, Ticket};
 
-use super::Dimension;
+use super::Dimensions;
 use super::estimate::Tokens;
 use super::ledger::{self, Share, Shares};
 use super::limits::nanos;
@@ -16,6 +16,8 @@ use super::table::Table;
 
 const MAX_KEYS: usize = 100_000;
 const HOLDS: usize = 8;
+/// How many calls in flight each of these takes before it grows.
+const FEW_HOLDS: usize = 16;
 
 /// What was counted so far, by dimension and key. It is handed to the layer, and to the next one after a reload: limits may
 /// change, what was used stays. Cloning gives another handle on the same counts.
@@ -61,7 +63,7 @@ impl Limiter {
         Self(Arc::new(State {
             begun: Instant::now(),
             accounts: Table::new(keys),
-            holds: std::array::from_fn(|_| Mutex::default()),
+            holds: std::array::from_fn(|_| Mutex::new(Slab::with_capacity(FEW_HOLDS))),
             next: AtomicUsize::new(0),
         }))
     }
@@ -78,13 +80,13 @@ impl Limiter {
         self.0.holds.iter().map(|holds| lock(holds).len()).sum()
     }
 
-    pub(super) fn shares(&self, dimensions: &[Dimension<'_>]) -> Shares {
-        let now = self.now();
+    /// The accounts of these dimensions.
+    pub(super) fn shares(&self, dimensions: Dimensions<'_>) -> Shares {
         let mut shares = Shares::new();
-        for dimension in dimensions {
-            let account = self.0.accounts.account(dimension, now);
+        for dimension in dimensions.0 {
+            let account = self.0.accounts.account(&dimension, || self.now());
             if !shares.iter().any(|share| Arc::ptr_eq(&share.account, &account)) {
-                shares.push(Share { account, limits: dimension.limits.clone() });
+                shares.push(Share { account, limits: dimension.limits });
             }
         }
         shares

@@ -80,7 +80,7 @@ impl Settings {
         } else {
             Tokens::default()
         };
-        (self.limiter.shares(&dimensions.0), tokens)
+        (self.limiter.shares(dimensions), tokens)
     }
 
     fn lease(&self, call: &Call, shares: Shares, tokens: Tokens) -> Arc<Lease> {

@@ -37,7 +37,11 @@ impl Table {
     }
 
     /// The account of a key, made when it is new.
-    pub(super) fn account(&self, dimension: &Dimension<'_>, now: u64) -> Arc<Account> {
+    pub(super) fn account(
+        &self,
+        dimension: &Dimension<'_>,
+        now: impl FnOnce() -> u64,
+    ) -> Arc<Account> {
         let (key, of) = dimension.key.parts();
         let hash = self.hash(&dimension.name, key, of);
         // The table of hashes uses their upper and lower bits; the shard is chosen by some in the middle.
@@ -47,7 +51,7 @@ impl Table {
             return Arc::clone(known);
         }
         if shard.accounts.len() >= shard.sweep_at {
-            shard.sweep(now, self.most);
+            shard.sweep(now(), self.most);
         }
         let account = Arc::new(Account::new(dimension));
         let rehash = |account: &Arc<Account>| {
