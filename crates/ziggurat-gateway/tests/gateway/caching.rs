@@ -77,6 +77,19 @@ async fn equal_calls_of_two_dialects_share_an_answer() {
 }
 
 #[tokio::test]
+async fn what_no_provider_wrote_is_kept_too() {
+    let world = World::with(CACHE).await;
+    for stream in [false, true] {
+        let mut answers = Vec::new();
+        for (path, mut body) in same("mock/echo", "one two") {
+            body["stream"] = json!(stream);
+            answers.push(is_hit(&ask(&world, path, &body).await));
+        }
+        assert_eq!(answers, [false, true], "streamed: {stream}");
+    }
+}
+
+#[tokio::test]
 async fn callers_say_what_the_cache_may_do() {
     let world = World::with(CACHE).await;
     let body = chat("gpt", "hi");

@@ -128,25 +128,34 @@ impl Entry {
         Some(Self::new(head, dialect, Kept::Whole(bytes), glance.usage, life))
     }
 
-    /// Keeps a whole answer that was decoded: its names may have been changed since it came.
-    pub(super) fn answer(head: &ReplyHead, answer: &Answer, ask: &Ask, life: Life) -> Option<Self> {
+    /// Keeps a whole answer that was decoded: its names may have been changed since it came. One that never was on a wire is
+    /// kept in its asker's dialect.
+    pub(super) fn answer(
+        head: &ReplyHead,
+        answer: &Answer,
+        ask: &Ask,
+        asker: Option<Dialect>,
+        life: Life,
+    ) -> Option<Self> {
         let Answer::Chat(reply) = answer else { return None };
         if reply.choices.iter().any(|choice| choice.stop.reason == StopReason::Error) {
             return None;
         }
-        let dialect = head.dialect?;
+        let dialect = head.dialect.or(asker)?;
         let bytes = dialect.encode_reply(answer, ask, &mut Losses::default()).ok()?;
         Some(Self::new(head, dialect, Kept::Whole(bytes), answer.usage(), life))
     }
 
-    /// Keeps a stream that was read to its end.
+    /// Keeps a stream that was read to its end. One that never was on a wire is kept in its asker's dialect.
     pub(super) fn stream<'a>(
         head: &ReplyHead,
         frames: impl Iterator<Item = &'a Frame> + Clone,
         ask: &Ask,
+        asker: Option<Dialect>,
         life: Life,
     ) -> Option<Self> {
-        let dialect = head.dialect?;
+        let has_no_bytes = || frames.clone().all(Frame::is_changed);
+        let dialect = head.dialect.or_else(|| asker.filter(|_| has_no_bytes()))?;
         // Where the events differ from the bytes the events hold. The encoder sees all of them, so that it knows where it is.
         let changed = frames.clone().any(Frame::is_changed);
         let mut encoder = changed.then(|| dialect.encoder(ask));

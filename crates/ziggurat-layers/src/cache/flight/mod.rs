@@ -231,7 +231,10 @@ impl Flight {
             let life = self.life();
             let entry = match &body {
                 WholeBody::Bytes(bytes) => Entry::whole(&head, bytes, life),
-                WholeBody::Answer(answer) => Entry::answer(&head, answer, &self.plan.ask, life),
+                WholeBody::Answer(answer) => {
+                    let plan = &self.plan;
+                    Entry::answer(&head, answer, &plan.ask, plan.dialect, life)
+                }
             };
             if let Some(entry) = entry {
                 self.keep(&head, entry);
@@ -367,7 +370,8 @@ impl Flight {
         };
         drop(state);
         if wanted
-            && let Some(entry) = Entry::stream(head, frames.iter(), &self.plan.ask, self.life())
+            && let Some(entry) =
+                Entry::stream(head, frames.iter(), &self.plan.ask, self.plan.dialect, self.life())
         {
             self.keep(head, entry);
         }
