@@ -536,7 +536,7 @@ async fn what_one_caller_may_not_do_is_no_answer_to_another() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_on_other_terms_do_not_share_a_flight() {
-    let provider = Provider::of([Turn::Never, Turn::Never, Turn::Never, Turn::Never]);
+    let provider = Provider::of((0..7).map(|_| Turn::Never));
     let (cache, _) = cached(&provider);
     let said = |say: fn(&mut ziggurat_core::Controls)| {
         let mut call = openai("x", false);
@@ -548,6 +548,9 @@ async fn calls_on_other_terms_do_not_share_a_flight() {
         said(|controls| controls.cache.no_cache = true),
         said(|controls| controls.disable_fallbacks = true),
         said(|controls| controls.retries = Some(0)),
+        said(|controls| controls.fallbacks = Some(vec!["b".into()])),
+        said(|controls| controls.tags = vec!["free".into()]),
+        said(|controls| controls.region = Some("eu".into())),
     ];
     let mut waiting = Vec::new();
     for call in calls {
@@ -555,9 +558,9 @@ async fn calls_on_other_terms_do_not_share_a_flight() {
         assert_pending!(future.poll());
         waiting.push(future);
     }
-    assert_eq!(provider.calls(), 4);
+    assert_eq!(provider.calls(), 7);
     drop(waiting);
-    assert_eq!(provider.dropped.count(), 4);
+    assert_eq!(provider.dropped.count(), 7);
     let caches = Arc::new(Caches::new());
     let provider = Provider::of([Turn::Never, Turn::Never]);
     let cache = CacheLayer::new(caches).single_flight(false).layer(provider.clone());
