@@ -63,6 +63,13 @@ impl SseEvent<'_> {
         self.comment && self.data.is_none() && self.name.is_none()
     }
 
+    /// Whether its data is empty or never came: it was cut short before that. With its blank line put in it would be an event, and
+    /// no value.
+    fn is_hollow(&self) -> bool {
+        let data = self.data.as_deref().unwrap_or_default();
+        (self.name.is_some() || self.data.is_some()) && data.trim_ascii().is_empty()
+    }
+
     /// Whether it says nothing at all: a blank line.
     #[must_use]
     pub fn is_blank(&self) -> bool {
@@ -227,8 +234,13 @@ impl<R: SideReader> Cutter for SseCutter<R> {
             }
             self.carry.extend_from_slice(b"\n");
             let bytes = self.carry.split().freeze();
-            match self.read(&bytes, &bytes, &mut frame) {
+            let verdict = match fields(&bytes, &bytes).is_hollow() {
+                true => Verdict::Withhold,
+                false => self.read(&bytes, &bytes, &mut frame),
+            };
+            match verdict {
                 Verdict::Pass => frame = frame.with_bytes(bytes),
+                Verdict::Withhold if frame.facts().is_empty() => {}
                 Verdict::Withhold => frame.set_withheld(bytes),
                 Verdict::Malformed => {
                     let message = "the stream ended in the middle of an event";
