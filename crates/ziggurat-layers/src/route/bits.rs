@@ -2,8 +2,16 @@
 
 use smallvec::SmallVec;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Bits(SmallVec<[u64; 4]>);
+
+/// The numbers of a set, in order.
+pub(super) struct Numbers<'b> {
+    words: std::slice::Iter<'b, u64>,
+    /// What is left of the current word, whose first number is `base`.
+    word: u64,
+    base: usize,
+}
 
 impl Bits {
     /// A set that may hold the numbers below `len`.
@@ -19,6 +27,10 @@ impl Bits {
             *word = if left >= 64 { u64::MAX } else { (1 << left) - 1 };
         }
         bits
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.fill(0);
     }
 
     pub(super) fn insert(&mut self, at: usize) {
@@ -84,15 +96,32 @@ impl Bits {
         None
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.iter().enumerate().flat_map(|(at, word)| {
-            let mut word = *word;
-            std::iter::from_fn(move || {
-                let next = word.trailing_zeros() as usize;
-                word &= word.checked_sub(1)?;
-                Some(at * 64 + next)
-            })
-        })
+    pub(super) fn iter(&self) -> Numbers<'_> {
+        let mut words = self.0.iter();
+        let word = words.next().copied().unwrap_or(0);
+        Numbers { words, word, base: 0 }
+    }
+}
+
+impl Clone for Bits {
+    fn clone(&self) -> Self {
+        // Not one by one, as the vector's own does it.
+        Self(SmallVec::from_slice(&self.0))
+    }
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.word == 0 {
+            self.word = *self.words.next()?;
+            self.base += 64;
+        }
+        let at = self.base + self.word.trailing_zeros() as usize;
+        self.word &= self.word - 1;
+        Some(at)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The decision: which deployment of a group takes a call. No services and no futures in here.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use ziggurat_core::{Call, Error, ErrorKind, NanoDollars, Str, Ticket};
 use super::bits::Bits;
 use super::clock::SECOND;
 use super::endpoint::Settings;
-use super::health::{Cause, Gate};
-use super::lane::{Lane, Load};
+use super::health::{Cause, Gate, Health};
+use super::lane::{Lane, Limits, Load};
 use super::needs::{Abilities, Needs, is_in};
 use super::registry::{Registry, Shared};
 use super::table::printable;
@@ -21,6 +22,8 @@ use super::{Rules, Strategy, TagMatch};
 pub(super) struct Fleet {
     name: Str,
     pub(super) lanes: Box<[Arc<Lane>]>,
+    /// Those of the lanes, a step nearer: a decision looks at all of them.
+    healths: Box<[Arc<Health>]>,
     facts: Box<[Facts]>,
     rules: Rules,
     all: Bits,
@@ -29,6 +32,8 @@ pub(super) struct Fleet {
     tags: Vec<(Str, Bits)>,
     /// Those with limits.
     limited: Bits,
+    /// The sums of all weights, of each kind.
+    weights: [f64; 3],
     /// Whether a decision has to look into the body.
     reads: bool,
     /// Whether it was asked for by its id, and is taken as it is.
@@ -39,11 +44,12 @@ pub(super) struct Fleet {
 #[derive(Clone, Debug)]
 struct Facts {
     settings: Arc<Settings>,
+    limits: Limits,
     /// `weight`, `rpm`, `tpm`.
     weights: [f64; 3],
     /// Of a million input and a million output tokens.
     cost: u64,
-    /// What its tokens and its requests are divided by to be compared; 0 where they do not count.
+    /// What its tokens and its requests are multiplied by to be compared; 0 where they do not count.
     shares: [f64; 2],
     lacks: Abilities,
     number: u16,
@@ -57,6 +63,15 @@ pub(super) struct Chosen {
     /// Those that could have taken the call, had they been free.
     pub(super) eligible: Bits,
     pub(super) load: Load,
+}
+
+/// What a call is chosen for by.
+#[derive(Clone, Copy)]
+struct Moment {
+    load: Load,
+    now: u64,
+    /// Whether all that are chosen from can take the call.
+    known: bool,
 }
 
 /// What a fleet is made with.
@@ -73,6 +88,8 @@ pub(super) struct Making<'m> {
 const UNKNOWN: u64 = 10_000_000 * 1_000_000_000;
 /// What a deployment that was never measured is taken to need while its first call is out.
 const UNSEEN: u64 = SECOND;
+/// After so many that could not take a call it is looked who can.
+const MISSES: u32 = 4;
 /// When to come back where nobody can say.
 const SOON: u64 = SECOND;
 
@@ -121,8 +138,12 @@ impl Fleet {
                 || rules.checks
                     && (settings.max_input_tokens.is_some() || !settings.lacks.is_empty())
         };
+        let weights =
+            [0, 1, 2].map(|kind: usize| facts.iter().map(|facts| facts.weights[kind]).sum());
         Self {
             name,
+            healths: lanes.iter().map(|lane| Arc::clone(&lane.health)).collect(),
+            weights,
             lanes,
             facts,
             all: Bits::all(count),
@@ -150,7 +171,10 @@ impl Fleet {
         let needs = if self.reads { Needs::of(call) } else { Needs::default() };
         let eligible = self.eligible(call, &needs)?;
         let load = Load { tokens: needs.tokens, streamed: call.is_streamed() };
-        let mut left = self.available(&eligible, now, load);
+        // Most of them can: whether one can is looked at when it is about to be chosen, unless too many cannot. Each round leaves
+        // somebody out, or finds out who can, so that it ends.
+        let mut left = eligible.clone();
+        let (mut known, mut misses) = (false, 0);
         let tried = self.positions(tried);
         let session = self.session(call);
         while !left.is_empty() {
@@ -161,8 +185,24 @@ impl Fleet {
                     set = left.clone();
                 }
             }
+            let moment = Moment { load, now, known };
             let pinned = session.and_then(|(key, _)| self.pinned(key, &set, now));
-            let Some(at) = pinned.or_else(|| self.pick(&set, load, now)) else { break };
+            let Some(at) = pinned.or_else(|| self.pick(&set, moment)) else {
+                if known {
+                    break;
+                }
+                // None of these, but perhaps one of a higher order, or one that was tried.
+                (left, known) = (self.available(&left, now, load), true);
+                continue;
+            };
+            if !known && !self.can_take(at, now, load) {
+                left.remove(at);
+                misses += 1;
+                if misses == MISSES {
+                    (left, known) = (self.available(&left, now, load), true);
+                }
+                continue;
+            }
             if let Some(ticket) = self.lanes[at].take(now, load, self.forced) {
                 if let (Some((key, time)), Some(shared)) = (session, self.shared()) {
                     shared.sessions.keep(key, self.facts[at].number, now, time);
@@ -319,15 +359,17 @@ impl Fleet {
     /// Those of `eligible` that can take a call now.
     fn available(&self, eligible: &Bits, now: u64, load: Load) -> Bits {
         let mut set = eligible.clone();
-        for at in eligible.iter() {
-            let lane = &self.lanes[at];
-            let open = self.forced
-                || !matches!(lane.health.gate(now), Gate::Shut(_)) && !lane.health.is_ill(now);
-            if !open || self.limited.contains(at) && !lane.has_room(now, load) {
-                set.remove(at);
-            }
+        for at in eligible.iter().filter(|at| !self.can_take(*at, now, load)) {
+            set.remove(at);
         }
         set
+    }
+
+    /// Whether this one can take a call now.
+    fn can_take(&self, at: usize, now: u64, load: Load) -> bool {
+        let health = &*self.healths[at];
+        let open = self.forced || !matches!(health.gate(now), Gate::Shut(_)) && !health.is_ill(now);
+        open && (!self.limited.contains(at) || self.facts[at].limits.leave_room(health, now, load))
     }
 
     fn positions(&self, ids: &[Str]) -> Option<Bits> {
@@ -361,7 +403,11 @@ impl Fleet {
 
     // === which one ===
 
-    fn pick(&self, set: &Bits, load: Load, now: u64) -> Option<usize> {
+    /// One of the set. Where it is not [known](Moment::known) that all of them can take the call it is perhaps one that cannot, or
+    /// none; how the others are weighed against each other does not depend on those.
+    fn pick(&self, set: &Bits, moment: Moment) -> Option<usize> {
+        let Moment { load, now, known } = moment;
+        let can = |at: usize| known || self.can_take(at, now, load);
         let mut set = set;
         let tier;
         if let Some(lowest) = self.tiers.iter().find(|tier| tier.meets(set)) {
@@ -376,20 +422,18 @@ impl Fleet {
         }
         match self.rules.strategy {
             Strategy::Shuffle => self.shuffle(set, count),
-            Strategy::LeastBusy => self.least(set, |at| self.lanes[at].health.in_flight()),
-            Strategy::Cost => self.least(set, |at| self.facts[at].cost),
-            Strategy::Usage => self.least(set, |at| self.usage(at, now)),
-            Strategy::Latency { decay } => self.faster(set, count, load, decay, now),
+            Strategy::LeastBusy => self.least(set, can, |at| self.healths[at].in_flight()),
+            Strategy::Cost => self.least(set, can, |at| self.facts[at].cost),
+            Strategy::Usage => self.least(set, can, |at| self.usage(at, now)),
+            Strategy::Latency { decay } => self.faster(set, count, moment, decay, can),
         }
     }
 
     fn shuffle(&self, set: &Bits, count: usize) -> Option<usize> {
-        let mut sums = [0.0; 3];
-        for at in set.iter() {
-            for (sum, weight) in sums.iter_mut().zip(&self.facts[at].weights) {
-                *sum += weight;
-            }
+        if self.weights.iter().all(|sum| *sum <= 0.0) {
+            return set.nth(self.below(count));
         }
+        let sums = if count == self.lanes.len() { self.weights } else { self.sums(set) };
         let Some(by) = sums.iter().position(|sum| *sum > 0.0) else {
             return set.nth(self.below(count));
         };
@@ -410,21 +454,36 @@ impl Fleet {
         last
     }
 
-    /// One of those with the least of something.
-    fn least<K: PartialOrd>(&self, set: &Bits, key: impl Fn(usize) -> K) -> Option<usize> {
+    fn sums(&self, set: &Bits) -> [f64; 3] {
+        let mut sums = [0.0; 3];
+        for at in set.iter() {
+            for (sum, weight) in sums.iter_mut().zip(&self.facts[at].weights) {
+                *sum += weight;
+            }
+        }
+        sums
+    }
+
+    /// One of those with the least of something, of those that can take the call.
+    fn least<K: Ord>(
+        &self,
+        set: &Bits,
+        can: impl Fn(usize) -> bool,
+        key: impl Fn(usize) -> K,
+    ) -> Option<usize> {
         let mut ties = Bits::none(self.lanes.len());
         let mut least: Option<K> = None;
         for at in set.iter() {
             let key = key(at);
-            match &least {
-                Some(least) if key > *least => {}
-                Some(least) if key == *least => ties.insert(at),
-                _ => {
-                    least = Some(key);
-                    ties = Bits::none(self.lanes.len());
-                    ties.insert(at);
-                }
+            let order = least.as_ref().map_or(Ordering::Less, |least| key.cmp(least));
+            if order.is_gt() || !can(at) {
+                continue;
             }
+            if order.is_lt() {
+                least = Some(key);
+                ties.clear();
+            }
+            ties.insert(at);
         }
         match ties.len() {
             0 | 1 => ties.nth(0),
@@ -433,17 +492,15 @@ impl Fleet {
     }
 
     /// How much of what it may a deployment has used in the last minute; among equals, in how many requests.
-    fn usage(&self, at: usize, now: u64) -> (f64, u64) {
-        let (health, [tokens, requests]) = (&self.lanes[at].health, self.facts[at].shares);
+    fn usage(&self, at: usize, now: u64) -> (u64, u64) {
+        let (health, [tokens, requests]) = (&*self.healths[at], self.facts[at].shares);
         let begun = health.begun.count(now);
-        let mut used: f64 = 0.0;
-        if tokens > 0.0 {
-            used = (health.spent(now) + health.tokens.held()) as f64 / tokens;
-        }
-        if requests > 0.0 {
-            used = used.max(begun as f64 / requests);
-        }
-        (used, begun)
+        let spent = health.spent(now).saturating_add(health.tokens.held());
+        // Signed numbers become floats in one step, and neither is that large.
+        let float = |count: u64| i64::try_from(count).unwrap_or(i64::MAX) as f64;
+        let used = (float(spent) * tokens).max(float(begun) * requests);
+        // Of floats that are not negative the larger has the larger bits.
+        (used.to_bits(), begun)
     }
 
     /// The faster of two that are drawn.
@@ -451,15 +508,19 @@ impl Fleet {
         &self,
         set: &Bits,
         count: usize,
-        load: Load,
+        Moment { load, now, .. }: Moment,
         decay: Duration,
-        now: u64,
+        can: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         let first = self.below(count);
         let second = (first + 1 + self.below(count - 1)) % count;
         let (first, second) = (set.nth(first)?, set.nth(second)?);
+        // Neither is measured against one that cannot.
+        if let Some(cannot) = [first, second].into_iter().find(|at| !can(*at)) {
+            return Some(cannot);
+        }
         let wait = |at: usize| {
-            let health = &self.lanes[at].health;
+            let health = &*self.healths[at];
             let in_flight = u64::from(health.in_flight());
             let latency = health.latency(load.streamed);
             // While nobody tries it, its past is forgotten, so that somebody will; while a call is out, that call will tell.
@@ -569,11 +630,14 @@ impl Facts {
             [None, None] => 1.0,
             [most, _] => float(settings.tpm.or(most)),
         };
+        // Once here, and not in every decision.
+        let inverse = |most: f64| if most > 0.0 { 1.0 / most } else { 0.0 };
         Self {
             settings: Arc::clone(settings),
+            limits: Limits::of(settings),
             weights: [weight.unwrap_or(0.0), float(settings.rpm), float(settings.tpm)],
             cost: cost.unwrap_or(UNKNOWN),
-            shares: [tokens, float(settings.rpm.or(most[1]))],
+            shares: [tokens, float(settings.rpm.or(most[1]))].map(inverse),
             lacks: settings.lacks.iter().copied().collect(),
             number,
         }

@@ -40,6 +40,21 @@ pub(super) struct Load {
     pub(super) streamed: bool,
 }
 
+impl Limits {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self { parallel: settings.max_parallel, rpm: settings.rpm, tpm: settings.tpm }
+    }
+
+    /// Whether a call could be taken now by a deployment of this health.
+    #[inline]
+    pub(super) fn leave_room(self, health: &Health, now: u64, load: Load) -> bool {
+        let Self { parallel, rpm, tpm } = self;
+        parallel.is_none_or(|most| health.in_flight() < most)
+            && rpm.is_none_or(|limit| health.requests.has(now, 1, limit))
+            && tpm.is_none_or(|limit| health.tokens.has(now, load.tokens, limit))
+    }
+}
+
 /// From here on a rule of thumb applies, as LiteLLM's does: so many calls in a minute …
 const SOME: u64 = 5;
 /// … or, where there is nobody else and all have failed, so many.
@@ -54,8 +69,7 @@ impl Lane {
         lone: bool,
         open: bool,
     ) -> Self {
-        let limits =
-            Limits { parallel: settings.max_parallel, rpm: settings.rpm, tpm: settings.tpm };
+        let limits = Limits::of(settings);
         let mut rules = rules.clone();
         if settings.allowed_fails.is_some() || settings.allowed_fails_policy.is_some() {
             rules.allowed_fails = settings.allowed_fails;
@@ -66,11 +80,7 @@ impl Lane {
 
     /// Whether a call could be taken now, as far as limits go.
     pub(super) fn has_room(&self, now: u64, load: Load) -> bool {
-        let Limits { parallel, rpm, tpm } = self.limits;
-        let health = &self.health;
-        parallel.is_none_or(|most| health.in_flight() < most)
-            && rpm.is_none_or(|limit| health.requests.has(now, 1, limit))
-            && tpm.is_none_or(|limit| health.tokens.has(now, load.tokens, limit))
+        self.limits.leave_room(&self.health, now, load)
     }
 
     /// For how long it has no room, in nanoseconds; `None` when a call has to end first.

@@ -22,7 +22,11 @@ impl Minute {
     }
 
     pub(super) fn count(&self, now: u64) -> u64 {
-        let (before, current) = unpack(self.0.load(Ordering::Relaxed), now);
+        let word = self.0.load(Ordering::Relaxed);
+        if word == 0 {
+            return 0;
+        }
+        let (before, current) = unpack(word, now);
         let left = 60 - now % MINUTE / SECOND;
         before * left / 60 + current
     }

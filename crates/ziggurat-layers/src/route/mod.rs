@@ -138,7 +138,9 @@
 //!
 //! # Cost
 //!
-//! A decision allocates nothing, up to 256 deployments in a group, and takes no lock: health is a handful of atomics. The
+//! A decision allocates nothing, up to 256 deployments in a group, and takes no lock: health is a handful of atomics. Whether a
+//! deployment can take the call is looked at when it is about to be chosen, so that by chance and by latency one of a hundred costs
+//! little more than one of one; by calls in flight, use or cost each of them is compared. The
 //! call's body is looked into only where a deployment has `tpm`, or a pre-call check needs it. A table's entry, once found, is
 //! an `Arc`; an attempt registers an `Arc` that exists already.
 

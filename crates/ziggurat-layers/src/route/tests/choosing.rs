@@ -402,6 +402,40 @@ async fn region_and_abilities_are_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_cannot_hides_nobody_who_can() {
+    for strategy in [
+        Strategy::Shuffle,
+        Strategy::LeastBusy,
+        Strategy::Usage,
+        Strategy::Cost,
+        Strategy::latency(),
+    ] {
+        let (registry, fake) = (registry(), Fake::default());
+        let mut endpoints: Vec<_> =
+            (0..20).map(|at| fake.endpoint(&format!("cold-{at}")).order(1)).collect();
+        endpoints.push(fake.endpoint("second").order(2));
+        endpoints.push(fake.endpoint("third").order(3));
+        let route = route(&registry, Rules::new().strategy(strategy), endpoints);
+        for at in 0..20 {
+            registry.cool(&format!("cold-{at}"), Instant::now() + secs(5), Cause::Fault);
+        }
+        assert_eq!(ask(&route, call()).await.unwrap(), "second", "{strategy:?}");
+        // One that was tried is asked again where all others cannot.
+        registry.cool("third", Instant::now() + secs(5), Cause::Fault);
+        let guard = Settlement::open();
+        let first = guard.scope().attempt().unwrap();
+        first.scope().set_deployment("second".into());
+        let second = guard.scope().attempt().unwrap();
+        let mut again = call();
+        again.set_scope(second.scope());
+        assert_eq!(ask(&route, again).await.unwrap(), "second", "{strategy:?}");
+        drop((first, second, guard));
+        registry.cool("second", Instant::now() + secs(5), Cause::Fault);
+        assert_eq!(ask(&route, call()).await.unwrap_err().kind(), ErrorKind::Overloaded);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_names_a_region_is_kept_there_without_any_checks() {
     let (registry, fake) = (registry(), Fake::default());
     let endpoints =
