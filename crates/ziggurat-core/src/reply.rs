@@ -180,6 +180,12 @@ impl Reply {
         self.guards.first().map(Guard::scope)
     }
 
+    /// Whether it keeps nothing open, any more or at all: what it was to say about its call is said.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.guards.is_empty()
+    }
+
     /// The source of frames, for a layer that looks ahead. What is read here is not booked and settles nothing: whoever
     /// reads puts it back in front with [`wrap_frames`](Self::wrap_frames), so that it counts when the caller reads it.
     pub fn frames_mut(&mut self) -> Option<&mut dyn Frames> {

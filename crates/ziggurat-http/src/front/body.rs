@@ -262,7 +262,7 @@ impl Stream {
                     }
                     Poll::Pending => {}
                 },
-                State::Streaming(reply) => match reply.poll_frame(cx) {
+                State::Streaming(reply) => match poll_unless_told(reply, cx) {
                     Poll::Ready(Some(Ok(frame))) => {
                         let bytes = self.writer.write(frame);
                         if bytes.is_empty() {
@@ -329,8 +329,8 @@ impl Stream {
 
     fn give_up(&mut self, error: Error) -> Poll<Option<Bytes>> {
         match std::mem::replace(&mut self.state, State::Done) {
-            // Its terminator has gone out: what is late is the end of the line, and the caller has everything.
-            State::Streaming(reply) if reply.scope().is_none() => return Poll::Ready(None),
+            // Its terminator, or its error, has gone out: what is late is the end of the line, and the caller has everything.
+            State::Streaming(reply) if reply.is_settled() => return Poll::Ready(None),
             State::Streaming(mut reply) => reply.end(&End::Failure(error.clone())),
             State::Waiting(asking, guard) => {
                 drop(asking);
@@ -347,6 +347,12 @@ impl Stream {
         self.state = State::Done;
         Poll::Ready(Some(self.dialect.encode_stream_error(error, Some(&self.request_id))))
     }
+}
+
+/// The next frame. After the terminator, or an error, whatever fails is the end: the caller has been told how it went.
+fn poll_unless_told(reply: &mut Reply, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+    let told = reply.is_settled();
+    reply.poll_frame(cx).map(|next| next.filter(|frame| !told || frame.is_ok()))
 }
 
 /// The client leaves, or has been given everything.
@@ -447,6 +453,35 @@ mod tests {
         let last = read(&mut body).await.unwrap();
         assert!(last.starts_with(br#"data: {"error""#), "{last:?}");
         assert!(read(&mut body).await.is_none());
+    }
+
+    /// These frames, and then an error of the line.
+    struct Failing(Vec<Frame>);
+
+    impl Frames for Failing {
+        fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+            let late = || Error::new(ziggurat_core::ErrorKind::Timeout, "silence for 20 s");
+            Poll::Ready(Some(self.0.pop().ok_or_else(late)))
+        }
+    }
+
+    /// A provider that had failed in its stream and then kept the line open was late, too: the caller was told of two errors.
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_is_told_once_how_it_went() {
+        let late = Instant::now() + Duration::from_secs(9);
+        let (mut silent, _call) = body(Failing(Vec::new()), late);
+        assert!(read(&mut silent).await.unwrap().starts_with(br#"data: {"error""#));
+        assert!(read(&mut silent).await.is_none());
+        let texts: [&'static [u8]; 2] =
+            [b"data: [DONE]\n\n", b"data: {\"error\":{\"message\":\"\"}}\n\n"];
+        for text in texts {
+            let mut cutter = OPENAI.cutter(&ziggurat_core::CutOptions::default());
+            cutter.push(Bytes::from_static(text));
+            let frame = cutter.next_frame().unwrap().unwrap();
+            let (mut body, _call) = body(Failing(vec![frame]), late);
+            assert_eq!(read(&mut body).await.unwrap(), text);
+            assert!(read(&mut body).await.is_none());
+        }
     }
 
     /// Ends, and keeps the line open.
