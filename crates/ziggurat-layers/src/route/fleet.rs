@@ -464,7 +464,7 @@ impl Fleet {
         sums
     }
 
-    /// One of those with the least of something, of those that can take the call.
+    /// One of those with the least of something that can take the call; none, if many of them cannot.
     fn least<K: Ord>(
         &self,
         set: &Bits,
@@ -475,20 +475,28 @@ impl Fleet {
         let mut least: Option<K> = None;
         for at in set.iter() {
             let key = key(at);
-            let order = least.as_ref().map_or(Ordering::Less, |least| key.cmp(least));
-            if order.is_gt() || !can(at) {
-                continue;
+            match least.as_ref().map_or(Ordering::Less, |least| key.cmp(least)) {
+                Ordering::Greater => {}
+                Ordering::Equal => ties.insert(at),
+                Ordering::Less => {
+                    least = Some(key);
+                    ties.clear();
+                    ties.insert(at);
+                }
             }
-            if order.is_lt() {
-                least = Some(key);
-                ties.clear();
+        }
+        for _ in 0..MISSES {
+            let one = match ties.len() {
+                0 => return None,
+                1 => ties.nth(0)?,
+                count => ties.nth(self.below(count))?,
+            };
+            if can(one) {
+                return Some(one);
             }
-            ties.insert(at);
+            ties.remove(one);
         }
-        match ties.len() {
-            0 | 1 => ties.nth(0),
-            count => ties.nth(self.below(count)),
-        }
+        None
     }
 
     /// How much of what it may a deployment has used in the last minute; among equals, in how many requests.
