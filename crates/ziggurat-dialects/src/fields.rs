@@ -70,52 +70,12 @@ impl Names {
     /// The caller's word for a field.
     #[must_use]
     pub fn name(self, field: Field) -> &'static str {
-        let (superset, openai, anthropic) = match field {
-            Field::System => ("system", "messages", "system"),
-            Field::Messages => ("messages", "messages", "messages"),
-            Field::Tools => ("tools", "tools", "tools"),
-            Field::ToolChoice => ("tool_choice", "tool_choice", "tool_choice"),
-            Field::ParallelTools => {
-                ("parallel_tools", "parallel_tool_calls", "tool_choice.disable_parallel_tool_use")
-            }
-            Field::MaxOutput => ("max_output_tokens", "max_completion_tokens", "max_tokens"),
-            Field::Temperature => ("temperature", "temperature", "temperature"),
-            Field::TopP => ("top_p", "top_p", "top_p"),
-            Field::TopK => ("top_k", "top_k", "top_k"),
-            Field::MinP => ("min_p", "min_p", "min_p"),
-            Field::FrequencyPenalty => {
-                ("frequency_penalty", "frequency_penalty", "frequency_penalty")
-            }
-            Field::PresencePenalty => ("presence_penalty", "presence_penalty", "presence_penalty"),
-            Field::RepetitionPenalty => {
-                ("repetition_penalty", "repetition_penalty", "repetition_penalty")
-            }
-            Field::Seed => ("seed", "seed", "seed"),
-            Field::Stop => ("stop", "stop", "stop_sequences"),
-            Field::N => ("n", "n", "n"),
-            Field::Logprobs => ("logprobs", "logprobs", "logprobs"),
-            Field::LogitBias => ("logit_bias", "logit_bias", "logit_bias"),
-            Field::Output => ("output", "response_format", "output_config.format"),
-            Field::Effort => ("reasoning.effort", "reasoning_effort", "output_config.effort"),
-            Field::Thinking => ("reasoning", "reasoning_effort", "thinking"),
-            Field::Verbosity => ("verbosity", "verbosity", "verbosity"),
-            Field::Modalities => ("modalities", "modalities", "modalities"),
-            Field::Audio => ("audio", "audio", "audio"),
-            Field::User => ("user", "user", "metadata.user_id"),
-            Field::Metadata => ("metadata", "metadata", "metadata"),
-            Field::Store => ("store", "store", "store"),
-            Field::ServiceTier => ("service_tier", "service_tier", "service_tier"),
-            Field::CacheKey => ("cache.key", "prompt_cache_key", "cache_control"),
-            Field::CacheRetention => ("cache.retention", "prompt_cache_retention", "cache_control"),
-            Field::CacheAuto => ("cache.auto", "cache_control", "cache_control"),
-            Field::Prediction => ("prediction", "prediction", "prediction"),
-            Field::WebSearch => ("web_search", "web_search_options", "tools"),
+        let own = match self {
+            Self::OpenAi => crate::openai::word(field),
+            Self::Anthropic => crate::anthropic::word(field),
+            Self::Superset => None,
         };
-        match self {
-            Self::Superset => superset,
-            Self::OpenAi => openai,
-            Self::Anthropic => anthropic,
-        }
+        own.unwrap_or_else(|| superset(field))
     }
 
     /// Where a message stands in the caller's own list: `messages[2]`, `messages.2`.
@@ -149,6 +109,45 @@ impl Names {
     #[must_use]
     pub fn member(self, object: &str, name: &str) -> Cow<'static, str> {
         format!("{object}.{name}").into()
+    }
+}
+
+/// The word where a dialect has none of its own.
+fn superset(field: Field) -> &'static str {
+    match field {
+        Field::System => "system",
+        Field::Messages => "messages",
+        Field::Tools => "tools",
+        Field::ToolChoice => "tool_choice",
+        Field::ParallelTools => "parallel_tools",
+        Field::MaxOutput => "max_output_tokens",
+        Field::Temperature => "temperature",
+        Field::TopP => "top_p",
+        Field::TopK => "top_k",
+        Field::MinP => "min_p",
+        Field::FrequencyPenalty => "frequency_penalty",
+        Field::PresencePenalty => "presence_penalty",
+        Field::RepetitionPenalty => "repetition_penalty",
+        Field::Seed => "seed",
+        Field::Stop => "stop",
+        Field::N => "n",
+        Field::Logprobs => "logprobs",
+        Field::LogitBias => "logit_bias",
+        Field::Output => "output",
+        Field::Effort => "reasoning.effort",
+        Field::Thinking => "reasoning",
+        Field::Verbosity => "verbosity",
+        Field::Modalities => "modalities",
+        Field::Audio => "audio",
+        Field::User => "user",
+        Field::Metadata => "metadata",
+        Field::Store => "store",
+        Field::ServiceTier => "service_tier",
+        Field::CacheKey => "cache.key",
+        Field::CacheRetention => "cache.retention",
+        Field::CacheAuto => "cache.auto",
+        Field::Prediction => "prediction",
+        Field::WebSearch => "web_search",
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `models.rs` | lists of models |
 //! | `stream/` | events, both ways, and the facts read while a stream is cut |
 //! | `error.rs` | errors, both ways |
+//! | `words.rs` | what it calls the fields of the superset |
 //! | `block.rs`, `citation.rs`, `stop.rs`, `usage.rs` | what these have in common |
 
 mod block;
@@ -18,6 +19,7 @@ mod request;
 mod stop;
 mod stream;
 mod usage;
+mod words;
 
 use std::borrow::Cow;
 
@@ -31,6 +33,8 @@ use ziggurat_core::{
 
 use crate::framing::sse::SseCutter;
 use crate::hints::InPath;
+
+pub(crate) use words::word;
 
 /// Anthropic Messages.
 pub const ANTHROPIC: Dialect = Dialect::new(&Anthropic);

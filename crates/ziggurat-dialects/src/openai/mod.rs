@@ -8,6 +8,7 @@
 //! | `prepare.rs` | the one edit of a request that leaves as it came |
 //! | `error.rs` | errors, both ways |
 //! | `wire.rs` | what these have in common: usage, stop words, citations, reasoning blocks |
+//! | `words.rs` | what it calls the fields of the superset |
 //! | `node.rs` | JSON that is found first and read when someone asks |
 
 mod error;
@@ -17,6 +18,7 @@ mod reply;
 mod request;
 mod stream;
 mod wire;
+mod words;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -31,6 +33,8 @@ use ziggurat_core::{
 
 use crate::framing::sse::SseCutter;
 use crate::hints::InPath;
+
+pub(crate) use words::word;
 
 /// OpenAI Chat Completions.
 pub const OPENAI: Dialect = Dialect::new(&OpenAi);
