@@ -29,6 +29,7 @@
 //! | [`media`], [`tools`] | data URLs and what their bytes are; names and ids of tools, fitted |
 
 mod anthropic;
+mod clock;
 mod fence;
 mod fields;
 pub mod framing;

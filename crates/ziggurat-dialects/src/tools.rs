@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::value::RawValue;
 use ziggurat_core::{Error, Str};
+
+use crate::json::Object;
 
 /// What a dialect allows in a name.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +136,34 @@ impl ToolNames {
     #[must_use]
     pub fn into_changed(self) -> Vec<(Str, Str)> {
         self.changed
+    }
+}
+
+/// Writes arguments as an object, which they mostly are: then as they stand. Those of a tool that takes free text become the
+/// member `input` of one.
+pub(crate) fn write_input(arguments: &Str, free_text: bool, out: &mut Vec<u8>) {
+    if free_text {
+        let mut object = Object::begin(out);
+        object.text("input", arguments);
+        object.end();
+        return;
+    }
+    if arguments.trim().is_empty() {
+        out.extend_from_slice(b"{}");
+        return;
+    }
+    match serde_json::from_str::<&RawValue>(arguments) {
+        Ok(raw) if raw.get().starts_with('{') => out.extend_from_slice(raw.get().as_bytes()),
+        Ok(raw) => {
+            let mut object = Object::begin(out);
+            object.raw("value", raw.get());
+            object.end();
+        }
+        Err(_) => {
+            let mut object = Object::begin(out);
+            object.text("_raw", arguments);
+            object.end();
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 use ziggurat_core::{CacheMark, Content, Error, Extras, Part, RawJson, Source, Str, ToolCallKind};
 
 use super::ANTHROPIC;
-use crate::json::{self, At, Fields, Object};
+use crate::json::{self, At, Fields};
+pub(super) use crate::tools::write_input;
 
 /// Reads content: a string is one text block.
 pub(super) fn decode_content(raw: &str, body: &Str, at: At<'_>) -> Result<Vec<Part>, Error> {
@@ -182,31 +183,4 @@ pub(super) fn leftover(fields: Fields<'_>, body: &Str) -> Extras {
         extras.dialect = Some(ANTHROPIC);
     }
     extras
-}
-
-/// Writes arguments as an object, which they mostly are: then as they stand.
-pub(super) fn write_input(arguments: &Str, free_text: bool, out: &mut Vec<u8>) {
-    if free_text {
-        let mut object = Object::begin(out);
-        object.text("input", arguments);
-        object.end();
-        return;
-    }
-    if arguments.trim().is_empty() {
-        out.extend_from_slice(b"{}");
-        return;
-    }
-    match serde_json::from_str::<&RawValue>(arguments) {
-        Ok(raw) if raw.get().starts_with('{') => out.extend_from_slice(raw.get().as_bytes()),
-        Ok(raw) => {
-            let mut object = Object::begin(out);
-            object.raw("value", raw.get());
-            object.end();
-        }
-        Err(_) => {
-            let mut object = Object::begin(out);
-            object.text("_raw", arguments);
-            object.end();
-        }
-    }
 }
