@@ -39,6 +39,7 @@ pub mod media;
 pub mod normalise;
 mod openai;
 mod origin;
+mod plan;
 mod schema;
 pub mod tools;
 

@@ -1,14 +1,11 @@
 //! Requests.
 
 mod decode;
-mod marks;
-mod params;
 mod parts;
 mod prepare;
 #[cfg(test)]
 mod tests;
-mod thinking;
-mod tools;
+mod write;
 
 use bytes::Bytes;
 use ziggurat_core::{
@@ -18,28 +15,11 @@ use ziggurat_core::{
 pub(super) use decode::decode;
 pub(super) use prepare::prepare;
 
-use self::marks::Marks;
-use self::params::Params;
-use self::thinking::Mode;
-use self::tools::Tools;
 use super::ANTHROPIC;
-use crate::Names;
 use crate::json::{Fields, Object};
 use crate::normalise::{Conversation, MidSystem, Profile, normalise};
-
-/// Where a request goes, and in whose words its losses are told.
-#[derive(Clone, Copy, Debug)]
-struct Scene<'a> {
-    target: &'a Target<'a>,
-    names: Names,
-}
-
-impl Scene<'_> {
-    /// Whether the caller speaks this dialect: then what it says is its own business.
-    fn is_own(&self) -> bool {
-        self.target.source == Some(ANTHROPIC)
-    }
-}
+use crate::plan::{Marks, Mode, Params, Scene, Thinking, Tools, strip_foreign, think};
+use crate::tools::ANTHROPIC_NAMES;
 
 /// Writes a request.
 pub(super) fn encode(
@@ -47,7 +27,7 @@ pub(super) fn encode(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<EncodedRequest, Error> {
-    let scene = Scene { target, names: Names::of(target.source) };
+    let scene = Scene::new(target, ANTHROPIC, ANTHROPIC_NAMES);
     match request {
         Typed::Chat(chat) => encode_chat(chat, &scene, losses),
         Typed::CountTokens(chat) => encode_count(chat, &scene, losses),
@@ -65,12 +45,16 @@ fn encode_chat(
     losses: &mut Losses,
 ) -> Result<EncodedRequest, Error> {
     let mut plan = Plan::of(chat, scene, losses)?;
-    let params = Params::plan(chat, scene, plan.thinking.is_on(), losses)?;
+    let mut params = Params::default();
+    params.sampling(chat, scene, plan.thinking.is_on(), losses)?;
+    params.stop(chat, scene, losses)?;
+    let tier = write::tier(chat, scene, losses)?;
+    params.lost(chat, &[], scene, losses)?;
     let mut out = Vec::with_capacity(plan.size_hint());
     let mut object = Object::begin(&mut out);
     object.text("model", scene.target.model);
     object.number("max_tokens", plan.thinking.max_tokens);
-    params.write(&mut object);
+    write::params(&params, &mut object);
     plan.write(chat, scene, &mut object);
     let labels = own_extra(chat, "metadata");
     if chat.user.is_some() || labels.is_some() {
@@ -83,7 +67,7 @@ fn encode_chat(
         }
         metadata.end();
     }
-    if let Some(tier) = &params.service_tier {
+    if let Some(tier) = &tier {
         object.text("service_tier", tier);
     }
     if chat.stream {
@@ -148,7 +132,7 @@ fn is_whole(rest: &RawJson) -> bool {
 struct Plan<'a> {
     talk: Conversation,
     tools: Tools<'a>,
-    thinking: thinking::Thinking,
+    thinking: Thinking,
     marks: Marks,
 }
 
@@ -157,8 +141,8 @@ impl<'a> Plan<'a> {
         parts::check(chat, scene, losses)?;
         let tools = Tools::plan(chat, scene, losses)?;
         let mut talk = Conversation::of(chat);
-        thinking::strip_foreign(&mut talk.messages, scene, losses);
-        let thinking = thinking::plan(chat, scene, &talk.messages, tools.is_forced(), losses)?;
+        strip_foreign(&mut talk.messages, scene, losses);
+        let thinking = think(chat, scene, &talk.messages, tools.is_forced(), losses)?;
         let caps = scene.target.capabilities;
         let mut profile = Profile::alternating();
         profile.mid_system = if caps.mid_system { MidSystem::AfterUser } else { MidSystem::Wrap };
@@ -202,12 +186,12 @@ impl<'a> Plan<'a> {
         let out = object.member("messages");
         parts::write_messages(&talk.messages, scene, tools, &mut marks.messages, out);
         if !tools.list.is_empty() {
-            tools.write(object.member("tools"), &mut marks.tools);
+            write::tools(tools, &mut marks.tools, object.member("tools"));
         }
         let rest = own_extra(chat, "tool_choice");
         if tools.has_choice() || rest.is_some_and(is_whole) {
             let mut choice = Object::begin(object.member("tool_choice"));
-            tools.write_choice(&mut choice);
+            write::choice(tools, &mut choice);
             rest.into_iter().for_each(|rest| choice.members_of(rest));
             choice.end();
         }
@@ -233,9 +217,7 @@ impl<'a> Plan<'a> {
             rest.into_iter().for_each(|rest| config.members_of(rest));
             config.end();
         }
-        if let Some(mark) = chat.cache.auto {
-            marks::write(mark, object);
-        }
+        write::mark(chat.cache.auto, object);
     }
 
     fn restore(self) -> Restore {

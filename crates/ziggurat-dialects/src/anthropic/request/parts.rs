@@ -9,14 +9,13 @@ use ziggurat_core::{
     ToolCallKind,
 };
 
-use super::marks::Budget;
-use super::tools::Tools;
-use super::{ANTHROPIC, Scene};
+use super::{ANTHROPIC, write};
 use crate::anthropic::block::write_input;
 use crate::anthropic::citation;
 use crate::fields::Field;
 use crate::json::{self, Array, Object};
 use crate::media;
+use crate::plan::{Budget, Scene, Tools};
 use crate::tools::ANTHROPIC_IDS;
 
 /// Pictures that are taken.
@@ -342,7 +341,7 @@ impl Writer<'_, '_> {
             }
         }
         if !matches!(part.content, Content::Reasoning { .. }) {
-            self.marks.write(part.cache, &mut object);
+            write::mark(self.marks.take(part.cache), &mut object);
         }
         if part.extras.dialect == Some(ANTHROPIC) {
             object.extras(&part.extras);

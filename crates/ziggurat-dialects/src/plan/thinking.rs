@@ -6,7 +6,6 @@ use ziggurat_core::{
 };
 
 use super::Scene;
-use crate::anthropic::ANTHROPIC;
 use crate::fields::Field;
 use crate::json::Object;
 use crate::origin::{self, Origin};
@@ -22,16 +21,16 @@ const GREATEST_BUDGET: u64 = 65_536;
 
 /// What is said about thinking, and the bound on output that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Thinking {
-    pub(super) mode: Mode,
-    pub(super) display: Option<Expose>,
-    pub(super) effort: Option<Effort>,
-    pub(super) max_tokens: u64,
+pub(crate) struct Thinking {
+    pub(crate) mode: Mode,
+    pub(crate) display: Option<Expose>,
+    pub(crate) effort: Option<Effort>,
+    pub(crate) max_tokens: u64,
 }
 
 /// The member `thinking`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// Not written.
     Unsaid,
     Disabled,
@@ -42,11 +41,11 @@ pub(super) enum Mode {
 
 impl Thinking {
     /// Whether the model thinks as far as the request says.
-    pub(super) fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         matches!(self.mode, Mode::Enabled(_) | Mode::Adaptive)
     }
 
-    pub(super) fn write(&self, object: &mut Object<'_>) {
+    pub(crate) fn write(&self, object: &mut Object<'_>) {
         match self.mode {
             Mode::Unsaid => {}
             Mode::Disabled => object.text("type", "disabled"),
@@ -68,7 +67,7 @@ impl Thinking {
 }
 
 /// Decides how to think. `messages` are those that are sent, `forced` says that a tool must be called.
-pub(super) fn plan(
+pub(crate) fn think(
     chat: &Chat,
     scene: &Scene<'_>,
     messages: &[Message],
@@ -262,10 +261,10 @@ fn obstacle(messages: &[Message], forced: bool) -> Option<&'static str> {
 }
 
 /// Takes reasoning out that this model did not sign: it would refuse the call.
-pub(super) fn strip_foreign(messages: &mut [Message], scene: &Scene<'_>, losses: &mut Losses) {
+pub(crate) fn strip_foreign(messages: &mut [Message], scene: &Scene<'_>, losses: &mut Losses) {
     for message in messages {
         let before = message.parts.len();
-        message.parts.retain_mut(|part| is_own(part, scene.target.model));
+        message.parts.retain_mut(|part| is_own(part, scene));
         if message.parts.len() < before {
             losses.note(Loss::new(
                 scene.names.message(message),
@@ -276,11 +275,11 @@ pub(super) fn strip_foreign(messages: &mut [Message], scene: &Scene<'_>, losses:
     }
 }
 
-/// Whether a part is no reasoning, or reasoning that `model` takes back: what it signed, with the mark of its origin taken off,
+/// Whether a part is no reasoning, or reasoning that the model takes back: what it signed, with the mark of its origin taken off,
 /// and what is not marked.
-fn is_own(part: &mut Part, model: &str) -> bool {
+fn is_own(part: &mut Part, scene: &Scene<'_>) -> bool {
     let Content::Reasoning { signature, redacted, .. } = &mut part.content else { return true };
-    if part.extras.dialect.is_some_and(|dialect| dialect != ANTHROPIC) {
+    if part.extras.dialect.is_some_and(|dialect| dialect != scene.own) {
         return false;
     }
     let Some(made) = redacted.as_mut().or(signature.as_mut()) else { return false };
@@ -288,7 +287,7 @@ fn is_own(part: &mut Part, model: &str) -> bool {
         Origin::Unknown => !made.is_empty(),
         Origin::Ours => false,
         Origin::Model(name, unmarked) => {
-            let own = name == model;
+            let own = name == scene.target.model;
             *made = Str::from(unmarked);
             own
         }

@@ -4,28 +4,27 @@ use ziggurat_core::{CacheMark, Chat, Content, Error, Losses, Part, Severity, Too
 
 use super::Scene;
 use crate::fields::Field;
-use crate::json::Object;
 
 /// How many marks a request may hold.
 const MOST: usize = 4;
 
 /// How many marks of a section are left out, counted from its beginning.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     skip: usize,
 }
 
 /// The marks of a request by section, in the order in which the provider reads them.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Marks {
-    pub(super) tools: Budget,
-    pub(super) system: Budget,
-    pub(super) messages: Budget,
+pub(crate) struct Marks {
+    pub(crate) tools: Budget,
+    pub(crate) system: Budget,
+    pub(crate) messages: Budget,
 }
 
 impl Marks {
     /// Counts the marks and decides which of them stay.
-    pub(super) fn plan(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<Self, Error> {
+    pub(crate) fn plan(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<Self, Error> {
         let name = scene.names.name(Field::CacheAuto);
         let tools = chat.tools.iter().filter(|tool| tool.cache.is_some());
         // What is carried as it is keeps its marks, too.
@@ -60,28 +59,15 @@ impl Marks {
 }
 
 impl Budget {
-    /// Writes a mark, if it stays.
-    pub(super) fn write(&mut self, mark: Option<CacheMark>, object: &mut Object<'_>) {
-        let Some(mark) = mark else { return };
+    /// A mark, if it stays.
+    pub(crate) fn take(&mut self, mark: Option<CacheMark>) -> Option<CacheMark> {
+        let mark = mark?;
         if self.skip > 0 {
             self.skip -= 1;
-            return;
+            return None;
         }
-        write(mark, object);
+        Some(mark)
     }
-}
-
-/// Writes a mark.
-pub(super) fn write(mark: CacheMark, object: &mut Object<'_>) {
-    let mut inner = Object::begin(object.member("cache_control"));
-    inner.text("type", "ephemeral");
-    match mark {
-        CacheMark::FiveMinutes => inner.text("ttl", "5m"),
-        CacheMark::OneHour | CacheMark::TwelveHours => inner.text("ttl", "1h"),
-        // Half an hour is what OpenAI calls its shortest time, as five minutes are here.
-        _ => {}
-    }
-    inner.end();
 }
 
 #[derive(Clone, Copy, Debug, Default)]

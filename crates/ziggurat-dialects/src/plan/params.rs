@@ -4,39 +4,24 @@ use std::borrow::Cow;
 
 use ziggurat_core::{Chat, Error, Losses, Severity, Str};
 
-use super::{ANTHROPIC, Scene};
+use super::Scene;
 use crate::fields::Field;
-use crate::json::{self, Array, Object};
+use crate::json::{self, Object};
 
 /// Parameters as they are sent.
 #[derive(Debug, Default)]
-pub(super) struct Params {
-    pub(super) temperature: Option<f64>,
-    pub(super) top_p: Option<f64>,
-    pub(super) top_k: Option<u64>,
-    pub(super) stop: Vec<Str>,
-    pub(super) service_tier: Option<Str>,
+pub(crate) struct Params {
+    pub(crate) temperature: Option<f64>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) top_k: Option<u64>,
+    pub(crate) stop: Vec<Str>,
     /// Sent on because the operator says so, although this dialect has no such field.
     passed: Vec<(&'static str, String)>,
 }
 
 impl Params {
-    /// Decides on the parameters. `thinks` says that thinking is on, which narrows the sampling.
-    pub(super) fn plan(
-        chat: &Chat,
-        scene: &Scene<'_>,
-        thinks: bool,
-        losses: &mut Losses,
-    ) -> Result<Self, Error> {
-        let mut params = Self::default();
-        params.sampling(chat, scene, thinks, losses)?;
-        params.stop(chat, scene, losses)?;
-        params.tier(chat, scene, losses)?;
-        params.lost(chat, scene, losses)?;
-        Ok(params)
-    }
-
-    fn sampling(
+    /// Decides on the sampling. `thinks` says that thinking is on, which narrows it.
+    pub(crate) fn sampling(
         &mut self,
         chat: &Chat,
         scene: &Scene<'_>,
@@ -85,7 +70,13 @@ impl Params {
         Ok(())
     }
 
-    fn stop(&mut self, chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<(), Error> {
+    /// Decides on the stop texts.
+    pub(crate) fn stop(
+        &mut self,
+        chat: &Chat,
+        scene: &Scene<'_>,
+        losses: &mut Losses,
+    ) -> Result<(), Error> {
         let name = scene.names.name(Field::Stop);
         let (stop, blank): (Vec<_>, Vec<_>) =
             chat.stop.iter().cloned().partition(|text| !text.trim().is_empty());
@@ -101,28 +92,14 @@ impl Params {
         Ok(())
     }
 
-    fn tier(&mut self, chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<(), Error> {
-        let Some(tier) = &chat.service_tier else { return Ok(()) };
-        let name = scene.names.name(Field::ServiceTier);
-        self.service_tier = match tier.as_str() {
-            _ if scene.is_own() => Some(tier.clone()),
-            "auto" | "standard_only" => Some(tier.clone()),
-            "default" => Some(Str::from_static("standard_only")),
-            "priority" | "fast" => {
-                losses.clamp(name, "`auto` is the nearest tier")?;
-                Some(Str::from_static("auto"))
-            }
-            other => {
-                let reason = format!("the provider has no tier `{other}`");
-                losses.drop(Severity::Harmless, name, reason)?;
-                None
-            }
-        };
-        Ok(())
-    }
-
-    /// What this dialect has no field for. A value that says what would happen anyway is no loss.
-    fn lost(&mut self, chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<(), Error> {
+    /// What the dialect has no field for, but for these. A value that says what would happen anyway is no loss.
+    pub(crate) fn lost(
+        &mut self,
+        chat: &Chat,
+        has: &[Field],
+        scene: &Scene<'_>,
+        losses: &mut Losses,
+    ) -> Result<(), Error> {
         use Field::*;
         use Severity::{Doubtful, Grave, Harmless};
 
@@ -155,6 +132,9 @@ impl Params {
             (WebSearch, raw(&chat.web_search), Doubtful),
         ];
         for (field, value, severity) in lost {
+            if has.contains(&field) {
+                continue;
+            }
             let Some(value) = value else { continue };
             let name = scene.names.name(field);
             if losses.passes(name) {
@@ -163,7 +143,7 @@ impl Params {
                 losses.drop(severity, name, "the target has no such field")?;
             }
         }
-        if chat.extras.dialect != Some(ANTHROPIC) {
+        if chat.extras.dialect != Some(scene.own) {
             for (name, _) in &chat.extras.members {
                 if !losses.passes(name) {
                     let name = Cow::from(name.to_string());
@@ -182,28 +162,8 @@ impl Params {
         passes
     }
 
-    /// Writes sampling and stop texts.
-    pub(super) fn write(&self, object: &mut Object<'_>) {
-        if let Some(temperature) = self.temperature {
-            object.float("temperature", temperature);
-        }
-        if let Some(top_p) = self.top_p {
-            object.float("top_p", top_p);
-        }
-        if let Some(top_k) = self.top_k {
-            object.number("top_k", top_k);
-        }
-        if !self.stop.is_empty() {
-            let mut array = Array::begin(object.member("stop_sequences"));
-            for text in &self.stop {
-                json::string(array.item(), text);
-            }
-            array.end();
-        }
-    }
-
     /// Writes what the operator lets pass.
-    pub(super) fn write_passed(&self, object: &mut Object<'_>) {
+    pub(crate) fn write_passed(&self, object: &mut Object<'_>) {
         for (name, value) in &self.passed {
             object.raw(name, value);
         }

@@ -10,9 +10,9 @@ use ziggurat_core::{
 use super::Scene;
 use crate::Names;
 use crate::fields::Field;
-use crate::json::{self, Array, Object};
+use crate::json;
 use crate::schema;
-use crate::tools::{ANTHROPIC_NAMES, ToolNames};
+use crate::tools::ToolNames;
 
 /// The tool whose input is the answer.
 const ANSWER_TOOL: &str = "respond_json";
@@ -24,38 +24,38 @@ const NO_INPUT: &str = r#"{"type":"object","properties":{}}"#;
 
 /// The tools that are sent, which of them to call, and what the system prompt must say instead.
 #[derive(Debug)]
-pub(super) struct Tools<'a> {
-    pub(super) list: Vec<Sent<'a>>,
-    pub(super) choice: Option<Choice>,
+pub(crate) struct Tools<'a> {
+    pub(crate) list: Vec<Sent<'a>>,
+    pub(crate) choice: Option<Choice>,
     /// Whether only one may be called at once.
-    pub(super) single: Option<bool>,
+    pub(crate) single: Option<bool>,
     /// Names that had to be changed.
-    pub(super) names: ToolNames,
+    pub(crate) names: ToolNames,
     /// Tools that take free text, by the name sent.
-    pub(super) custom: BTreeSet<Str>,
+    pub(crate) custom: BTreeSet<Str>,
     /// The tool whose input is the answer.
-    pub(super) answer: Option<Str>,
+    pub(crate) answer: Option<Str>,
     /// The schema to which the answer is bound.
-    pub(super) format: Option<RawJson>,
+    pub(crate) format: Option<RawJson>,
     /// Whether the answer is asked for as JSON in words.
-    pub(super) strip_fence: bool,
+    pub(crate) strip_fence: bool,
     /// What is added to the system prompt.
-    pub(super) instructions: Vec<String>,
+    pub(crate) instructions: Vec<String>,
 }
 
 /// One tool.
 #[derive(Debug)]
-pub(super) struct Sent<'a> {
-    pub(super) name: Str,
-    pub(super) description: Option<Str>,
-    pub(super) schema: RawJson,
+pub(crate) struct Sent<'a> {
+    pub(crate) name: Str,
+    pub(crate) description: Option<Str>,
+    pub(crate) schema: RawJson,
     /// The caller's tool; none for one that is put in.
-    pub(super) tool: Option<&'a Tool>,
-    pub(super) strict: Option<bool>,
+    pub(crate) tool: Option<&'a Tool>,
+    pub(crate) strict: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(crate) enum Choice {
     None,
     Auto,
     Any,
@@ -64,7 +64,7 @@ pub(super) enum Choice {
 
 impl<'a> Tools<'a> {
     /// Decides which tools are sent.
-    pub(super) fn plan(
+    pub(crate) fn plan(
         chat: &'a Chat,
         scene: &Scene<'_>,
         losses: &mut Losses,
@@ -73,7 +73,7 @@ impl<'a> Tools<'a> {
             list: Vec::with_capacity(chat.tools.len()),
             choice: None,
             single: None,
-            names: ToolNames::under(ANTHROPIC_NAMES),
+            names: ToolNames::under(scene.tool_names),
             custom: BTreeSet::new(),
             answer: None,
             format: None,
@@ -108,16 +108,16 @@ impl<'a> Tools<'a> {
     }
 
     /// Whether a tool must be called.
-    pub(super) fn is_forced(&self) -> bool {
+    pub(crate) fn is_forced(&self) -> bool {
         matches!(self.choice, Some(Choice::Any | Choice::Tool(_)))
     }
 
     /// The name by which a tool is sent.
-    pub(super) fn name(&mut self, callers: &Str) -> Str {
+    pub(crate) fn name(&mut self, callers: &Str) -> Str {
         self.names.fit(callers).unwrap_or_else(|_| callers.clone())
     }
 
-    pub(super) fn is_custom(&self, sent: &str) -> bool {
+    pub(crate) fn is_custom(&self, sent: &str) -> bool {
         self.custom.contains(sent)
     }
 
@@ -138,7 +138,7 @@ impl<'a> Tools<'a> {
         };
         match &tool.kind {
             ToolKind::Server { server_type, .. } => {
-                if tool.extras.dialect.is_some_and(|dialect| dialect != super::ANTHROPIC) {
+                if tool.extras.dialect.is_some_and(|dialect| dialect != scene.own) {
                     let reason = format!("`{server_type}` is run by another provider");
                     losses.drop(Severity::Grave, at, reason)?;
                 }
@@ -173,7 +173,7 @@ impl<'a> Tools<'a> {
         if matches!(tool.kind, ToolKind::Custom { .. }) {
             self.custom.insert(sent.name.clone());
         }
-        if !tool.extras.is_empty() && tool.extras.dialect != Some(super::ANTHROPIC) {
+        if !tool.extras.is_empty() && tool.extras.dialect != Some(scene.own) {
             for (name, _) in &tool.extras.members {
                 let path = scene.names.member(&at, name);
                 losses.drop(Severity::Harmless, path, "the target has no such field")?;
@@ -378,55 +378,8 @@ impl<'a> Tools<'a> {
         Ok(fit)
     }
 
-    /// Writes the list.
-    pub(super) fn write(&self, out: &mut Vec<u8>, marks: &mut super::marks::Budget) {
-        let mut array = Array::begin(out);
-        for sent in &self.list {
-            if let Some(Tool { kind: ToolKind::Server { value, .. }, .. }) = sent.tool {
-                array.item().extend_from_slice(value.get().as_bytes());
-                continue;
-            }
-            let mut object = array.object();
-            object.text("name", &sent.name);
-            if let Some(description) = &sent.description {
-                object.text("description", description);
-            }
-            object.raw("input_schema", sent.schema.get());
-            if let Some(strict) = sent.strict {
-                object.flag("strict", strict);
-            }
-            if let Some(tool) = sent.tool {
-                marks.write(tool.cache, &mut object);
-                if tool.extras.dialect == Some(super::ANTHROPIC) {
-                    object.extras(&tool.extras);
-                }
-            }
-            object.end();
-        }
-        array.end();
-    }
-
-    /// Writes which of them to call.
-    pub(super) fn write_choice(&self, object: &mut Object<'_>) {
-        let kind = match &self.choice {
-            None | Some(Choice::Auto) => "auto",
-            Some(Choice::None) => "none",
-            Some(Choice::Any) => "any",
-            Some(Choice::Tool(_)) => "tool",
-        };
-        object.text("type", kind);
-        if let Some(Choice::Tool(name)) = &self.choice {
-            object.text("name", name);
-        }
-        if let Some(single) = self.single
-            && self.choice != Some(Choice::None)
-        {
-            object.flag("disable_parallel_tool_use", single);
-        }
-    }
-
     /// Whether there is anything to say about which of them to call.
-    pub(super) fn has_choice(&self) -> bool {
+    pub(crate) fn has_choice(&self) -> bool {
         self.choice.is_some() || self.single == Some(true)
     }
 }
