@@ -102,6 +102,11 @@ pub(crate) fn capabilities(mutator: &mut Mutator) -> Capabilities {
     capabilities.structured_output = flip();
     capabilities.stop = flip();
     capabilities.cache_marks = flip();
+    capabilities.penalties = flip();
+    capabilities.output_with_tools = flip();
+    capabilities.signed_calls = flip();
+    capabilities.least_budget = flip().then_some(128);
+    capabilities.most_budget = flip().then_some(32_768);
     if flip() {
         capabilities.efforts = vec![Effort::Low, Effort::High];
     }

@@ -37,6 +37,17 @@ pub struct Capabilities {
     /// Whether single parts of a prompt can be marked for the cache where the dialect leaves that to the model
     /// (OpenAI `prompt_cache_breakpoint`, from gpt-5.6 on). A model that does not know the mark refuses the call.
     pub cache_marks: bool,
+    /// The least tokens of thinking that a budget may give, where it gives any.
+    pub least_budget: Option<u64>,
+    /// The most tokens of thinking that a budget may give.
+    pub most_budget: Option<u64>,
+    /// Whether frequency and presence penalties are taken.
+    pub penalties: bool,
+    /// Whether an answer can be bound to a JSON Schema beside tools.
+    pub output_with_tools: bool,
+    /// Whether a tool call goes back with its id, and the first of a step with the signature that it came with. Such a model
+    /// refuses a history without the signature (Gemini 3), and one that is not such a model refuses the id.
+    pub signed_calls: bool,
     /// The most output tokens.
     pub max_output: Option<u64>,
 }
@@ -59,6 +70,11 @@ impl Default for Capabilities {
             structured_output: true,
             stop: true,
             cache_marks: false,
+            least_budget: None,
+            most_budget: None,
+            penalties: true,
+            output_with_tools: true,
+            signed_calls: false,
             max_output: None,
         }
     }

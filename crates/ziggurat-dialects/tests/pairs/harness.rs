@@ -75,6 +75,11 @@ impl Setting {
                 "structured_output" => c.structured_output = flag(),
                 "stop" => c.stop = flag(),
                 "cache_marks" => c.cache_marks = flag(),
+                "penalties" => c.penalties = flag(),
+                "output_with_tools" => c.output_with_tools = flag(),
+                "signed_calls" => c.signed_calls = flag(),
+                "least_budget" => c.least_budget = value.as_u64(),
+                "most_budget" => c.most_budget = value.as_u64(),
                 "max_output" => c.max_output = value.as_u64(),
                 "efforts" => {
                     let efforts = value.as_array().unwrap().iter();

@@ -32,13 +32,16 @@ impl Row {
         set! {
             sampling temperature_with_top_p prefill thinking_budget thinking_adaptive thinking_off
             thinking_between_tools reasoning_model reasoning forced_tools mid_system
-            structured_output stop cache_marks
+            structured_output stop cache_marks penalties output_with_tools signed_calls
         }
+        macro_rules! bound {
+            ($($field:ident)*) => {
+                $(if self.set.$field.is_some() { capabilities.$field = self.set.$field; })*
+            };
+        }
+        bound! { least_budget most_budget max_output }
         if let Some(efforts) = &self.efforts {
             capabilities.efforts.clone_from(efforts);
-        }
-        if self.set.max_output.is_some() {
-            capabilities.max_output = self.set.max_output;
         }
     }
 
@@ -81,6 +84,11 @@ struct Fields {
     structured_output: Option<bool>,
     stop: Option<bool>,
     cache_marks: Option<bool>,
+    least_budget: Option<u64>,
+    most_budget: Option<u64>,
+    penalties: Option<bool>,
+    output_with_tools: Option<bool>,
+    signed_calls: Option<bool>,
     max_output: Option<u64>,
 }
 

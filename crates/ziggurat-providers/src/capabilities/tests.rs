@@ -66,6 +66,32 @@ fn anthropic_models_are_as_the_vendor_says() {
 }
 
 #[test]
+fn gemini_models_are_as_the_vendor_says() {
+    // Signed calls, budgets, off; the least and the most budget, the efforts.
+    let row = |model: &str| {
+        let c = capabilities("gemini", model);
+        let flags = (c.signed_calls, c.thinking_budget, c.thinking_off);
+        (flags, c.least_budget, c.most_budget, c.efforts.clone())
+    };
+    const OLD: (bool, bool, bool) = (false, true, true);
+    const NEW: (bool, bool, bool) = (true, false, false);
+    for (model, expected) in [
+        ("gemini-2.5-pro", ((false, true, false), Some(128), Some(32_768), vec![])),
+        ("gemini-2.5-flash", (OLD, None, Some(24_576), vec![])),
+        ("gemini-2.5-flash-lite-preview-09-2025", (OLD, Some(512), Some(24_576), vec![])),
+        ("gemini-3-pro-preview", (NEW, None, None, vec![Low, Medium, High])),
+        ("google/gemini-3.5-flash", (NEW, None, None, vec![Minimal, Low, Medium, High])),
+        ("gemini-3.8-flash", (NEW, None, None, vec![Low, Medium, High])),
+        ("gemini-4-argon", (NEW, None, None, vec![Low, Medium, High])),
+    ] {
+        assert_eq!(row(model), expected, "{model}");
+    }
+    assert!(!capabilities("gemini", "gemini-2.0-flash").reasoning);
+    assert!(!capabilities("gemini", "gemini-2.5-flash").output_with_tools);
+    assert!(!capabilities("gemini", "gemini-3-pro-preview").penalties);
+}
+
+#[test]
 fn only_one_anthropic_model_is_quietened_between_tools() {
     assert!(capabilities("anthropic", "claude-sonnet-5-5").thinking_between_tools);
     assert!(!capabilities("anthropic", "claude-sonnet-5").thinking_between_tools);
