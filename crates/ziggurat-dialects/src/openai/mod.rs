@@ -6,13 +6,11 @@
 //! | `reply/` | whole answers, both ways, and what a gateway reads of them in passing |
 //! | `stream/` | chunks, both ways, and the facts read while a stream is cut |
 //! | `prepare.rs` | the one edit of a request that leaves as it came |
-//! | `error.rs` | errors, both ways |
-//! | `wire.rs` | what these have in common: usage, stop words, citations, reasoning blocks |
+//! | `wire.rs` | what these have in common: stop words, citations, reasoning blocks |
 //! | `words.rs` | what it calls the fields of the superset |
-//! | `node.rs` | JSON that is found first and read when someone asks |
+//!
+//! What it shares with Responses (errors, usage, headers) is in `openai_api`.
 
-mod error;
-mod node;
 mod prepare;
 mod reply;
 mod request;
@@ -21,18 +19,20 @@ mod wire;
 mod words;
 
 use std::borrow::Cow;
-use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode};
 use ziggurat_core::{
-    Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, ErrorKind, Glance,
-    Losses, Members, Operation, Origin, Payload, Prepared, Restore, Secret, Str, StreamDecoder,
-    StreamEncoder, Target, Typed,
+    Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, Glance, Losses,
+    Members, Operation, Payload, Prepared, Restore, Secret, Str, StreamDecoder, StreamEncoder,
+    Target, Typed,
 };
 
 use crate::framing::sse::SseCutter;
-use crate::hints::InPath;
+use crate::openai_api::{
+    self, KEEP_ALIVE, LONGEST_NAME, REPLY_HEADERS, REQUEST_HEADERS, REQUEST_ID, STEERING_HEADERS,
+    error, models,
+};
 
 pub(crate) use words::word;
 
@@ -43,35 +43,6 @@ pub const OPENAI: Dialect = Dialect::new(&OpenAi);
 #[derive(Debug)]
 struct OpenAi;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-static REQUEST_HEADERS: [HeaderName; 4] = [
-    HeaderName::from_static("openai-organization"),
-    HeaderName::from_static("openai-project"),
-    HeaderName::from_static("openai-beta"),
-    HeaderName::from_static("x-client-request-id"),
-];
-
-static STEERING_HEADERS: [HeaderName; 1] = [HeaderName::from_static("openai-beta")];
-
-static REPLY_HEADERS: [HeaderName; 12] = [
-    REQUEST_ID,
-    HeaderName::from_static("openai-processing-ms"),
-    HeaderName::from_static("openai-version"),
-    HeaderName::from_static("x-ratelimit-limit-requests"),
-    HeaderName::from_static("x-ratelimit-remaining-requests"),
-    HeaderName::from_static("x-ratelimit-reset-requests"),
-    HeaderName::from_static("x-ratelimit-limit-tokens"),
-    HeaderName::from_static("x-ratelimit-remaining-tokens"),
-    HeaderName::from_static("x-ratelimit-reset-tokens"),
-    header::RETRY_AFTER,
-    HeaderName::from_static("retry-after-ms"),
-    HeaderName::from_static("x-should-retry"),
-];
-
-/// A comment: clients skip it.
-const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
-
 impl Codec for OpenAi {
     fn name(&self) -> &'static str {
         "openai"
@@ -79,8 +50,7 @@ impl Codec for OpenAi {
 
     fn path(&self, operation: Operation, model: &str, _stream: bool) -> Cow<'static, str> {
         match operation {
-            Operation::Models if model.is_empty() => Cow::Borrowed("/models"),
-            Operation::Models => Cow::Owned(format!("/models/{}", InPath(model))),
+            Operation::Models => models::path(model),
             Operation::CountTokens => Cow::Borrowed("/responses/input_tokens"),
             _ => Cow::Borrowed("/chat/completions"),
         }
@@ -103,15 +73,7 @@ impl Codec for OpenAi {
     }
 
     fn authorize(&self, headers: &mut HeaderMap, key: Option<&Secret>) -> Result<(), Error> {
-        let Some(key) = key else { return Ok(()) };
-        let value = HeaderValue::try_from(format!("Bearer {}", key.expose()));
-        let mut value = value.map_err(|_| {
-            let message = "the provider's key has characters that a header cannot carry";
-            Error::new(ErrorKind::Server, message)
-        })?;
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
-        Ok(())
+        openai_api::authorize(headers, key)
     }
 
     fn decode_request(&self, operation: Operation, members: &Members) -> Result<Typed, Error> {
@@ -176,7 +138,7 @@ impl Codec for OpenAi {
     }
 
     fn decode_error(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
-        error::decode(status, headers, body)
+        error::decode(OPENAI, status, headers, body)
     }
 
     fn encode_error(&self, error: &Error, _request_id: Option<&str>) -> (StatusCode, Bytes) {
@@ -187,15 +149,6 @@ impl Codec for OpenAi {
         error::encode_in_stream(error).into()
     }
 }
-
-/// The provider's answer cannot be read.
-fn malformed(what: impl fmt::Display) -> Error {
-    Error::new(ErrorKind::BadUpstream, format!("the provider's answer is malformed: {what}"))
-        .with_origin(Origin::Provider)
-}
-
-/// The longest name of an answer or of a model that is repeated in every chunk, in bytes.
-const LONGEST_NAME: usize = 256;
 
 /// The id of an answer: the provider's if it has this dialect's form, else one made of the call's.
 fn reply_id(id: &Str, ask: &Ask) -> Str {

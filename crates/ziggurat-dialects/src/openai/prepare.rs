@@ -4,8 +4,8 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 use ziggurat_core::{Error, Members, Operation, Payload, Prepared, RawJson, Str};
 
-use super::node::Node;
 use crate::json::{self, Array, At, Fields, Object};
+use crate::node::Node;
 use crate::origin::MARK;
 
 /// Asks for usage at the end of a stream, and says whether it is to be withheld since the caller did not ask. Takes out the

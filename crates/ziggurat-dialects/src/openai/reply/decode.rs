@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Answer, ChatReply, Choice, Content, Error, Extras, ModelInfo, Operation, Part, Restore, Str,
-    ToolCallKind,
+    Answer, ChatReply, Choice, Content, Error, Extras, Operation, Part, Restore, Str, ToolCallKind,
 };
 
 use super::MESSAGE;
-use crate::openai::node::Node;
-use crate::openai::{OPENAI, error, malformed, request, wire};
+use crate::node::Node;
+use crate::openai::{OPENAI, request, wire};
+use crate::openai_api::{error, malformed, models, usage};
 use crate::tools;
 
 /// Reads a whole answer.
@@ -23,34 +23,18 @@ pub(in crate::openai) fn decode(
         return Err(malformed("it is no JSON object"));
     }
     if let Some(failed) = root.get("error") {
-        return Err(error::in_stream(&failed, &text));
+        return Err(error::in_stream(OPENAI, &failed, &text));
     }
     // What is wrong with an answer is the provider's fault, whatever the reader calls it.
     let blame = |error: Error| malformed(error.message());
     match operation {
-        Operation::Models => models(&root).map_err(blame),
+        Operation::Models => models::decode(&root).map_err(blame),
         Operation::Chat => {
             let reply = chat(&root, restore).map_err(blame)?;
             Ok(Answer::Chat(Box::new(reply)))
         }
         operation => Err(malformed(format_args!("no answer to {operation} is known"))),
     }
-}
-
-fn models(root: &Node<'_>) -> Result<Answer, Error> {
-    let Some(list) = root.get("data") else { return Ok(Answer::Model(model(root)?)) };
-    let mut models = Vec::new();
-    list.items(|_, node| {
-        models.push(model(&node)?);
-        Ok(())
-    })?;
-    Ok(Answer::Models(models))
-}
-
-fn model(node: &Node<'_>) -> Result<ModelInfo, Error> {
-    let owner = node.get("owned_by").and_then(|owner| owner.as_string()).unwrap_or_default();
-    let created = node.get("created").and_then(|created| created.as_count()).unwrap_or(0);
-    Ok(ModelInfo::new(node.need("id")?.string()?, owner, created))
 }
 
 fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
@@ -62,12 +46,12 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
             "model" => reply.model = node.as_string().unwrap_or_default(),
             "created" => reply.created = node.as_count(),
             "service_tier" => reply.service_tier = node.as_string(),
-            "usage" => reply.usage = wire::decode_usage(&node),
+            "usage" => reply.usage = usage::decode(&node, &usage::CHAT),
             "choices" => node.items(|_, node| {
                 reply.choices.push(choice(&node, restore)?);
                 Ok(())
             })?,
-            _ => node.keep(&mut reply.extras, name)?,
+            _ => node.keep(OPENAI, &mut reply.extras, name)?,
         }
         Ok(())
     })?;
@@ -104,7 +88,7 @@ fn choice(node: &Node<'_>, restore: &Restore) -> Result<Choice, Error> {
             "finish_reason" => word = node.as_string(),
             "logprobs" => logprobs = Some(node.raw()?),
             "message" => message.read(&node, restore, &mut extras)?,
-            _ => node.keep(&mut extras, name)?,
+            _ => node.keep(OPENAI, &mut extras, name)?,
         }
         Ok(())
     })?;
@@ -168,7 +152,7 @@ impl Message {
                     Ok(())
                 })?,
                 "function_call" => self.function_call(&node, restore)?,
-                _ => node.keep(extras, &format!("{MESSAGE}{name}"))?,
+                _ => node.keep(OPENAI, extras, &format!("{MESSAGE}{name}"))?,
             }
             Ok(())
         })

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use ziggurat_core::{
     Answer, Ask, ChatReply, Choice, Content, Error, ErrorKind, Extras, Loss, LossAction, Losses,
-    ModelInfo, Origin, Part, RawJson, StopReason,
+    Origin, Part, RawJson, StopReason,
 };
 
 use super::MESSAGE;
 use crate::json::{Array, Object};
 use crate::openai::{OPENAI, reply_id, request, wire};
+use crate::openai_api::{models, service_tier, usage};
 
 /// Writes a whole answer.
 pub(in crate::openai) fn encode(
@@ -19,32 +20,14 @@ pub(in crate::openai) fn encode(
     let mut out = Vec::with_capacity(1024);
     match answer {
         Answer::Chat(reply) => chat(&mut out, reply, ask, losses)?,
-        Answer::Models(models) => {
-            let mut object = Object::begin(&mut out);
-            object.text("object", "list");
-            let mut list = Array::begin(object.member("data"));
-            for info in models {
-                model(list.item(), info);
-            }
-            list.end();
-            object.end();
-        }
-        Answer::Model(info) => model(&mut out, info),
+        Answer::Models(list) => models::encode(&mut out, list),
+        Answer::Model(info) => models::encode_one(&mut out, info),
         other => {
             let message = format!("an answer to {} cannot be written here", other.operation());
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
     }
     Ok(out.into())
-}
-
-fn model(out: &mut Vec<u8>, info: &ModelInfo) {
-    let mut object = Object::begin(out);
-    object.text("id", &info.id);
-    object.text("object", "model");
-    object.number("created", info.created);
-    object.text("owned_by", &info.owned_by);
-    object.end();
 }
 
 fn chat(out: &mut Vec<u8>, reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<(), Error> {
@@ -58,7 +41,7 @@ fn chat(out: &mut Vec<u8>, reply: &ChatReply, ask: &Ask, losses: &mut Losses) ->
     object.number("created", reply.created.unwrap_or(ask.created));
     object.text("model", if reply.model.is_empty() { &ask.model } else { &reply.model });
     if let Some(tier) = &reply.service_tier {
-        match wire::service_tier(tier) {
+        match service_tier(tier) {
             Some(tier) => object.text("service_tier", tier),
             None => lost(losses, "service_tier", "the caller's dialect has no such tier"),
         }
@@ -69,7 +52,7 @@ fn chat(out: &mut Vec<u8>, reply: &ChatReply, ask: &Ask, losses: &mut Losses) ->
     }
     choices.end();
     if let Some(usage) = &reply.usage {
-        wire::encode_usage(object.member("usage"), usage);
+        usage::encode(object.member("usage"), usage, &usage::CHAT);
     }
     extras(&mut object, &reply.extras, "", losses);
     object.end();

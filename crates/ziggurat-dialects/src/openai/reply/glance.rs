@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use ziggurat_core::{Glance, Operation, Outline, Str};
 
-use crate::openai::node::Node;
-use crate::openai::{error, malformed, wire};
+use crate::node::Node;
+use crate::openai::OPENAI;
+use crate::openai_api::{error, malformed, usage};
 
 /// Reads usage, model and error of a whole answer: one pass over its top level, and nothing is built.
 pub(in crate::openai) fn glance(operation: Operation, body: &Bytes) -> Glance {
@@ -22,10 +23,11 @@ pub(in crate::openai) fn glance(operation: Operation, body: &Bytes) -> Glance {
     let (failed, usage, model) = (member("error"), member("usage"), member("model"));
     let choices = member("choices");
     if let Some(failed) = &failed {
-        glance.error = Some(error::in_stream(&Node::root("error", failed), &text));
+        glance.error = Some(error::in_stream(OPENAI, &Node::root("error", failed), &text));
         return glance;
     }
-    glance.usage = usage.and_then(|usage| wire::decode_usage(&Node::root("usage", &usage)));
+    glance.usage =
+        usage.and_then(|usage| usage::decode(&Node::root("usage", &usage), &usage::CHAT));
     glance.model = model.and_then(|model| Node::root("model", &model).as_string());
     if operation == Operation::Chat && choices.is_none() {
         glance.error = Some(malformed("it has no choices"));

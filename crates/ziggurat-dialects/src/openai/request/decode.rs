@@ -8,8 +8,8 @@ use ziggurat_core::{
 };
 
 use super::{SCHEMA, STREAM_OPTIONS, messages};
+use crate::node::Node;
 use crate::openai::OPENAI;
-use crate::openai::node::Node;
 
 /// Reads a request.
 pub(in crate::openai) fn decode(operation: Operation, members: &Members) -> Result<Typed, Error> {
@@ -77,7 +77,13 @@ fn chat(members: &Members) -> Result<Chat, Error> {
             "stream_options" => node.members(|name, option| {
                 match name {
                     "include_usage" => chat.stream_usage = Some(option.flag()?),
-                    _ => option.keep(&mut chat.extras, &format!("{STREAM_OPTIONS}{name}"))?,
+                    _ => {
+                        option.keep(
+                            OPENAI,
+                            &mut chat.extras,
+                            &format!("{STREAM_OPTIONS}{name}"),
+                        )?;
+                    }
                 }
                 Ok(())
             })?,
@@ -102,7 +108,7 @@ fn chat(members: &Members) -> Result<Chat, Error> {
                 Ok(())
             })?,
             "tool_choice" | "function_call" => chat.tool_choice = Some(tool_choice(&node)?),
-            _ => node.keep(&mut chat.extras, name)?,
+            _ => node.keep(OPENAI, &mut chat.extras, name)?,
         }
     }
     // Nobody asked anything: no model is asked in the caller's place. A system prompt alone is taken.
@@ -157,7 +163,7 @@ fn output(node: &Node<'_>, extras: &mut Extras) -> Result<OutputFormat, Error> {
                     "description" => schema.description = Some(node.string()?),
                     "strict" => schema.strict = Some(node.flag()?),
                     "schema" => {}
-                    _ => node.keep(extras, &format!("{SCHEMA}{name}"))?,
+                    _ => node.keep(OPENAI, extras, &format!("{SCHEMA}{name}"))?,
                 }
                 Ok(())
             })?;
@@ -185,7 +191,7 @@ fn tool(node: &Node<'_>) -> Result<Tool, Error> {
                 match name {
                     "name" | "format" => {}
                     "description" => tool.description = Some(node.string()?),
-                    _ => node.keep(&mut tool.extras, &format!("custom.{name}"))?,
+                    _ => node.keep(OPENAI, &mut tool.extras, &format!("custom.{name}"))?,
                 }
                 Ok(())
             })?;
@@ -204,7 +210,7 @@ fn tool(node: &Node<'_>) -> Result<Tool, Error> {
         match name {
             "type" | "function" | "custom" => {}
             "cache_control" => tool.cache = Some(messages::cache_mark(&node)?),
-            _ => node.keep(&mut tool.extras, name)?,
+            _ => node.keep(OPENAI, &mut tool.extras, name)?,
         }
         Ok(())
     })?;
@@ -221,7 +227,7 @@ fn function(node: &Node<'_>, tool: &mut Tool, prefix: &str) -> Result<(), Error>
                 tool.kind = ToolKind::Function { parameters: Some(node.raw_object()?) };
             }
             "strict" => tool.strict = Some(node.flag()?),
-            _ => node.keep(&mut tool.extras, &format!("{prefix}{name}"))?,
+            _ => node.keep(OPENAI, &mut tool.extras, &format!("{prefix}{name}"))?,
         }
         Ok(())
     })

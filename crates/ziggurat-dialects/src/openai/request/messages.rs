@@ -4,13 +4,11 @@ use ziggurat_core::{
     CacheMark, Chat, Content, Error, Extras, Message, Part, Role, Source, Str, ToolCallKind,
 };
 
+use crate::node::Node;
 use crate::openai::OPENAI;
-use crate::openai::node::Node;
 use crate::openai::wire::{self, ThinkingBlock};
+use crate::openai_api::FAILED;
 use crate::{media, tools};
-
-/// How a failed tool's answer begins: this dialect has no other way to say it.
-pub(super) const FAILED: &str = "Error: ";
 
 /// Reads the messages and counts them. What the operator says first is the system prompt.
 pub(super) fn decode(node: &Node<'_>, chat: &mut Chat) -> Result<usize, Error> {
@@ -64,7 +62,7 @@ fn spoken(node: &Node<'_>, role: Role) -> Result<Message, Error> {
             "role" | "content" => {}
             "name" => message.name = Some(node.string()?),
             "cache_control" => mark = Some(cache_mark(&node)?),
-            _ => node.keep(&mut message.extras, name)?,
+            _ => node.keep(OPENAI, &mut message.extras, name)?,
         }
         Ok(())
     })?;
@@ -101,7 +99,7 @@ fn assistant(node: &Node<'_>, index: usize, legacy: &mut Legacy) -> Result<Messa
             "audio" => said.push(opaque("audio", &node)?),
             // Clients send whole answers back, empty members included.
             "annotations" if node.text() == "[]" => {}
-            _ => node.keep(&mut extras, name)?,
+            _ => node.keep(OPENAI, &mut extras, name)?,
         }
         Ok(())
     })?;
@@ -160,7 +158,7 @@ pub(in crate::openai) fn tool_call(node: &Node<'_>, may_lack_id: bool) -> Result
             "id" | "type" | "function" | "custom" | "index" => {}
             "extra_content" | "thought_signature" if signed => {}
             "cache_control" => part.cache = Some(cache_mark(&node)?),
-            _ => node.keep(&mut part.extras, name)?,
+            _ => node.keep(OPENAI, &mut part.extras, name)?,
         }
         Ok(())
     })?;
@@ -177,7 +175,7 @@ fn tool(node: &Node<'_>) -> Result<Message, Error> {
             "role" | "content" | "tool_call_id" => {}
             "name" => name = Some(node.string()?),
             "cache_control" => cache = Some(cache_mark(&node)?),
-            _ => node.keep(&mut extras, member)?,
+            _ => node.keep(OPENAI, &mut extras, member)?,
         }
         Ok(())
     })?;
@@ -298,7 +296,7 @@ fn part(node: &Node<'_>) -> Result<Part, Error> {
             "type" => {}
             "cache_control" | "prompt_cache_breakpoint" => part.cache = Some(cache_mark(&node)?),
             name if name == member => {}
-            _ => node.keep(&mut part.extras, name)?,
+            _ => node.keep(OPENAI, &mut part.extras, name)?,
         }
         Ok(())
     })?;
@@ -319,7 +317,7 @@ fn address(node: &Node<'_>, outer: &str, extras: &mut Extras) -> Result<Str, Err
     let url = node.need("url")?.string()?;
     node.members(|name, node| match name {
         "url" | "detail" => Ok(()),
-        _ => node.keep(extras, &format!("{outer}.{name}")),
+        _ => node.keep(OPENAI, extras, &format!("{outer}.{name}")),
     })?;
     Ok(url)
 }
@@ -329,7 +327,7 @@ fn audio(node: &Node<'_>, extras: &mut Extras) -> Result<Content, Error> {
     let data = node.need("data")?.string()?;
     node.members(|name, node| match name {
         "data" | "format" => Ok(()),
-        _ => node.keep(extras, &format!("input_audio.{name}")),
+        _ => node.keep(OPENAI, extras, &format!("input_audio.{name}")),
     })?;
     let media_type = media::audio_type(&format);
     let data = media::base64_text(&data, &data);
@@ -357,7 +355,7 @@ fn file(node: &Node<'_>, extras: &mut Extras) -> Result<Content, Error> {
                 source.get_or_insert(if far { Source::Url(id) } else { Source::File(id) });
             }
             "format" => said = Some(node.string()?),
-            _ => node.keep(extras, &format!("file.{name}"))?,
+            _ => node.keep(OPENAI, extras, &format!("file.{name}"))?,
         }
         Ok(())
     })?;

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ziggurat_core::{
-    Chat, Effort, Error, OutputFormat, RawJson, ReasoningMode, Severity, Tool, ToolChoice, ToolKind,
-};
+use ziggurat_core::{Chat, Error, OutputFormat, RawJson, Severity, Tool, ToolChoice, ToolKind};
 
 use super::encode::{Context, extras};
 use super::{SCHEMA, STREAM_OPTIONS};
 use crate::Field;
 use crate::json::{self, Array, Object};
 use crate::openai::OPENAI;
+use crate::openai_api::effort;
 
 /// How many stop texts are taken.
 const MOST_STOPS: usize = 4;
@@ -106,7 +105,9 @@ pub(super) fn write(
         }
     }
     output(object, chat, context)?;
-    if let Some(effort) = effort(chat, context)? {
+    if let Some(effort) =
+        effort::effort(&chat.reasoning, context.model, context.names, context.losses)?
+    {
         object.text("reasoning_effort", effort.as_str());
     }
     cache(object, chat, context)?;
@@ -334,79 +335,6 @@ fn output(object: &mut Object<'_>, chat: &Chat, context: &mut Context<'_>) -> Re
     inner.end();
     format.end();
     Ok(())
-}
-
-/// How much to think, in words: those of the caller, or the ones that a budget comes closest to.
-fn effort(chat: &Chat, context: &mut Context<'_>) -> Result<Option<Effort>, Error> {
-    let reasoning = &chat.reasoning;
-    let field = match reasoning.effort {
-        Some(_) => context.names.name(Field::Effort),
-        None => context.names.name(Field::Thinking),
-    };
-    let off = reasoning.mode == Some(ReasoningMode::Off) || reasoning.budget_tokens == Some(0);
-    let wanted = match (reasoning.effort, reasoning.budget_tokens) {
-        (Some(effort), _) => effort,
-        _ if off => Effort::None,
-        (None, Some(budget)) => of_budget(budget),
-        // Thinking without a measure is what a model that thinks does anyway.
-        (None, None) => return Ok(None),
-    };
-    if !context.model.reasoning && !context.losses.passes(field) {
-        if wanted != Effort::None {
-            context.losses.drop(Severity::Harmless, field, "the model does not think")?;
-        }
-        return Ok(None);
-    }
-    let known = &context.model.efforts;
-    if known.is_empty() {
-        // A model that may not know the word `none` thinks as it likes.
-        if wanted == Effort::None && reasoning.effort.is_none() {
-            let reason = "nobody knows whether the model can be kept from thinking";
-            context.losses.drop(Severity::Harmless, field, reason)?;
-            return Ok(None);
-        }
-        return Ok(Some(wanted));
-    }
-    if known.contains(&wanted) {
-        return Ok(Some(wanted));
-    }
-    let Some(nearest) = nearest(wanted, known) else { return Ok(None) };
-    context
-        .losses
-        .clamp(field, format!("the model takes `{}` at the nearest", nearest.as_str()))?;
-    Ok(Some(nearest))
-}
-
-/// The nearest of the efforts that a model takes, the lower of two. A model that shall think is not kept from it.
-fn nearest(wanted: Effort, known: &[Effort]) -> Option<Effort> {
-    const ORDER: [Effort; 7] = [
-        Effort::None,
-        Effort::Minimal,
-        Effort::Low,
-        Effort::Medium,
-        Effort::High,
-        Effort::XHigh,
-        Effort::Max,
-    ];
-    let place = |effort: Effort| ORDER.iter().position(|other| *other == effort).unwrap_or(0);
-    let thinks = |effort: &&Effort| wanted == Effort::None || **effort != Effort::None;
-    known
-        .iter()
-        .filter(thinks)
-        .min_by_key(|effort| (place(**effort).abs_diff(place(wanted)), place(**effort)))
-        .copied()
-}
-
-/// Budgets as Google's compatible endpoint has them (low 1K, medium 8K, high 24K).
-fn of_budget(tokens: u64) -> Effort {
-    match tokens {
-        0 => Effort::None,
-        1..=512 => Effort::Minimal,
-        513..=1024 => Effort::Low,
-        1025..=8192 => Effort::Medium,
-        8193..=24_576 => Effort::High,
-        _ => Effort::XHigh,
-    }
 }
 
 fn cache(object: &mut Object<'_>, chat: &Chat, context: &mut Context<'_>) -> Result<(), Error> {

@@ -7,12 +7,12 @@ use ziggurat_core::{
 };
 
 use super::encode::{Context, extras};
-use super::messages::FAILED;
 use super::parts::{cache_mark, part, text_part};
 use crate::json::{Array, Object};
 use crate::openai::OPENAI;
 use crate::openai::stream::words;
 use crate::openai::wire;
+use crate::openai_api::FAILED;
 use crate::origin;
 use crate::tools::OPENAI_IDS;
 

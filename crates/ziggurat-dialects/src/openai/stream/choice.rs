@@ -2,9 +2,9 @@
 
 use ziggurat_core::{Error, Event, PartId, PartKind, Restore, Stop, Str, ToolCallKind};
 
-use crate::openai::malformed;
-use crate::openai::node::Node;
+use crate::node::Node;
 use crate::openai::wire::{self, ThinkingBlock};
+use crate::openai_api::malformed;
 use crate::tools;
 
 /// What is known of one choice.

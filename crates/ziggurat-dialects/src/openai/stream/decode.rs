@@ -6,9 +6,9 @@ use ziggurat_core::{Error, Event, Restore, Start, Str, StreamDecoder};
 
 use super::choice::{ChoiceState, Flow};
 use crate::framing::sse::{self, SseEvent};
-use crate::openai::node::Node;
-use crate::openai::wire;
-use crate::openai::{error, malformed};
+use crate::node::Node;
+use crate::openai::OPENAI;
+use crate::openai_api::{error, malformed, usage};
 
 /// The most choices: callers can ask for 128.
 const MAX_CHOICES: usize = 1024;
@@ -102,12 +102,12 @@ impl Decoder {
             chunk.pick(names).map_err(|_| malformed("an event is not valid JSON"))?;
 
         if failed.is_some() || is_error {
-            let error = error::in_stream(failed.as_ref().unwrap_or(&chunk), data);
+            let error = error::in_stream(OPENAI, failed.as_ref().unwrap_or(&chunk), data);
             self.fail(error, events);
             return Ok(Kind::Other);
         }
         let usage = usage.or_else(|| groq.as_ref().and_then(|groq| groq.get("usage")));
-        let usage = usage.as_ref().and_then(wire::decode_usage);
+        let usage = usage.as_ref().and_then(|usage| usage::decode(usage, &usage::CHAT));
         let choices = choices.filter(Node::is_list);
         let empty = choices.is_none_or(|choices| choices.text()[1..].trim_start().starts_with(']'));
         if empty && usage.is_none() {

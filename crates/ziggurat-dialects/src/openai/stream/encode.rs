@@ -7,7 +7,8 @@ use ziggurat_core::{
 };
 
 use crate::json::{self, Array, Object};
-use crate::openai::{KEEP_ALIVE, LONGEST_NAME, error, reply_id, wire};
+use crate::openai::{reply_id, wire};
+use crate::openai_api::{KEEP_ALIVE, LONGEST_NAME, error, service_tier, usage};
 
 /// How much reasoning is remembered for the block that carries its signature, in bytes.
 const LONGEST_SIGNED: usize = 1 << 20;
@@ -108,7 +109,7 @@ impl Encoder {
         chunk.text("object", "chat.completion.chunk");
         chunk.number("created", start.created.unwrap_or(self.ask.created));
         chunk.text("model", model);
-        if let Some(tier) = start.service_tier.as_deref().and_then(wire::service_tier) {
+        if let Some(tier) = start.service_tier.as_deref().and_then(service_tier) {
             chunk.text("service_tier", tier);
         }
         chunk.member("choices").push(b'[');
@@ -319,7 +320,7 @@ impl Encoder {
         if let Some(usage) = self.usage.filter(|_| self.ask.stream_usage) {
             out.extend_from_slice(&self.prefix);
             out.extend_from_slice(b"],\"usage\":");
-            wire::encode_usage(out, &usage);
+            usage::encode(out, &usage, &usage::CHAT);
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(b"data: [DONE]\n\n");

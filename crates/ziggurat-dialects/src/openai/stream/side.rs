@@ -15,7 +15,7 @@ use ziggurat_core::{CutOptions, Error, Event, Facts, Frame, Restore};
 use super::choice::Flow;
 use super::decode::{Decoder, Kind};
 use crate::framing::sse::{SideReader, SseEvent, Verdict};
-use crate::openai::error;
+use crate::openai_api::error;
 
 /// Reads facts from chunks.
 #[derive(Debug)]

@@ -9,14 +9,13 @@ use std::ops::Range;
 
 use memchr::memchr;
 use serde::de::DeserializeOwned;
-use ziggurat_core::{Error, Extras, RawJson, Str};
+use ziggurat_core::{Dialect, Error, Extras, RawJson, Str};
 
 use crate::json;
-use crate::openai::OPENAI;
 
 /// A JSON value that has been found but not read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     text: &'a str,
     body: &'a Str,
     up: Option<&'a Node<'a>>,
@@ -31,61 +30,61 @@ enum Step<'a> {
 
 impl<'a> Node<'a> {
     /// A top-level member, or a whole document with the name by which errors call it.
-    pub(super) fn root(name: &'a str, body: &'a Str) -> Self {
+    pub(crate) fn root(name: &'a str, body: &'a Str) -> Self {
         Node { text: body.trim(), body, up: None, step: Step::Name(name) }
     }
 
     /// The JSON text.
-    pub(super) fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.text
     }
 
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         self.text == "null"
     }
 
-    pub(super) fn is_string(&self) -> bool {
+    pub(crate) fn is_string(&self) -> bool {
         self.text.starts_with('"')
     }
 
-    pub(super) fn is_object(&self) -> bool {
+    pub(crate) fn is_object(&self) -> bool {
         self.text.starts_with('{')
     }
 
-    pub(super) fn is_list(&self) -> bool {
+    pub(crate) fn is_list(&self) -> bool {
         self.text.starts_with('[')
     }
 
     /// The text of a string, sharing the body's buffer where it holds no escapes.
-    pub(super) fn string(&self) -> Result<Str, Error> {
+    pub(crate) fn string(&self) -> Result<Str, Error> {
         json::shared_text(self.text, self.body).ok_or_else(|| self.expected("a string"))
     }
 
     /// The text of a string, if it is one.
-    pub(super) fn as_string(&self) -> Option<Str> {
+    pub(crate) fn as_string(&self) -> Option<Str> {
         json::shared_text(self.text, self.body)
     }
 
     /// The text of a string, if it is one. A string with a fault in it is an error: it must not pass for nothing.
-    pub(super) fn if_string(&self) -> Result<Option<Str>, Error> {
+    pub(crate) fn if_string(&self) -> Result<Option<Str>, Error> {
         if self.is_string() { self.string().map(Some) } else { Ok(None) }
     }
 
-    pub(super) fn flag(&self) -> Result<bool, Error> {
+    pub(crate) fn flag(&self) -> Result<bool, Error> {
         self.read("true or false")
     }
 
-    pub(super) fn float(&self) -> Result<f64, Error> {
+    pub(crate) fn float(&self) -> Result<f64, Error> {
         self.read("a number")
     }
 
     /// A whole number that is not negative. `512.0` is one, too.
-    pub(super) fn count(&self) -> Result<u64, Error> {
+    pub(crate) fn count(&self) -> Result<u64, Error> {
         self.as_count().ok_or_else(|| self.expected("a whole number"))
     }
 
     /// A whole number that is not negative, if it is one.
-    pub(super) fn as_count(&self) -> Option<u64> {
+    pub(crate) fn as_count(&self) -> Option<u64> {
         let whole = self.text.split_once('.').map_or(self.text, |(whole, fraction)| {
             if fraction.bytes().all(|digit| digit == b'0') { whole } else { self.text }
         });
@@ -93,32 +92,37 @@ impl<'a> Node<'a> {
     }
 
     /// Reads a value as a type.
-    pub(super) fn read<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Error> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Error> {
         serde_json::from_str(self.text).map_err(|_| self.expected(expected))
     }
 
     /// The value to carry on as it is, checked to be JSON.
-    pub(super) fn raw(&self) -> Result<RawJson, Error> {
+    pub(crate) fn raw(&self) -> Result<RawJson, Error> {
         RawJson::parse(self.body.slice_ref(self.text)).map_err(|error| {
             self.error("invalid_value", format_args!("this is not valid JSON: {error}"))
         })
     }
 
     /// The value to carry on as it is, checked to be an object.
-    pub(super) fn raw_object(&self) -> Result<RawJson, Error> {
+    pub(crate) fn raw_object(&self) -> Result<RawJson, Error> {
         if self.is_object() { self.raw() } else { Err(self.expected("an object")) }
     }
 
     /// Keeps the value for its own dialect.
-    pub(super) fn keep(&self, extras: &mut Extras, name: &str) -> Result<(), Error> {
+    pub(crate) fn keep(
+        &self,
+        dialect: Dialect,
+        extras: &mut Extras,
+        name: &str,
+    ) -> Result<(), Error> {
         let raw = self.raw()?;
-        extras.dialect = Some(OPENAI);
+        extras.dialect = Some(dialect);
         extras.push(self.body.slice_ref(name), raw);
         Ok(())
     }
 
     /// The members of an object, in order. `null` equals absent.
-    pub(super) fn members<F>(&self, mut each: F) -> Result<(), Error>
+    pub(crate) fn members<F>(&self, mut each: F) -> Result<(), Error>
     where
         F: FnMut(&str, Node<'_>) -> Result<(), Error>,
     {
@@ -159,7 +163,7 @@ impl<'a> Node<'a> {
     }
 
     /// The items of a list, in order.
-    pub(super) fn items<F>(&self, mut each: F) -> Result<(), Error>
+    pub(crate) fn items<F>(&self, mut each: F) -> Result<(), Error>
     where
         F: FnMut(usize, Node<'_>) -> Result<(), Error>,
     {
@@ -183,7 +187,7 @@ impl<'a> Node<'a> {
     }
 
     /// The member of this name; `None` when there is none, it is `null`, or this is no object.
-    pub(super) fn get(&'a self, name: &'a str) -> Option<Node<'a>> {
+    pub(crate) fn get(&'a self, name: &'a str) -> Option<Node<'a>> {
         let mut found = None;
         // What follows a malformed member is not seen.
         drop(self.walk(|key, place| {
@@ -197,7 +201,7 @@ impl<'a> Node<'a> {
     }
 
     /// The members of these names, found in one pass.
-    pub(super) fn pick<const N: usize>(
+    pub(crate) fn pick<const N: usize>(
         &'a self,
         names: [&'a str; N],
     ) -> Result<[Option<Node<'a>>; N], Error> {
@@ -214,7 +218,7 @@ impl<'a> Node<'a> {
     }
 
     /// The member of this name, which must be there.
-    pub(super) fn need(&'a self, name: &'a str) -> Result<Node<'a>, Error> {
+    pub(crate) fn need(&'a self, name: &'a str) -> Result<Node<'a>, Error> {
         if !self.is_object() {
             return Err(self.expected("an object"));
         }
@@ -227,7 +231,7 @@ impl<'a> Node<'a> {
     }
 
     /// A 400: something else is expected here.
-    pub(super) fn expected(&self, expected: &str) -> Error {
+    pub(crate) fn expected(&self, expected: &str) -> Error {
         let kind = match self.text.as_bytes().first() {
             Some(b'"') => "a string",
             Some(b'{') => "an object",
@@ -242,13 +246,13 @@ impl<'a> Node<'a> {
     }
 
     /// A 400: none of the words that are known here.
-    pub(super) fn unknown(&self, known: &str) -> Error {
+    pub(crate) fn unknown(&self, known: &str) -> Error {
         let word: String = self.text.chars().take(64).collect();
         self.error("invalid_value", format_args!("{word} is none of {known}"))
     }
 
     /// A 400 that names this place.
-    pub(super) fn error(&self, code: &'static str, what: impl fmt::Display) -> Error {
+    pub(crate) fn error(&self, code: &'static str, what: impl fmt::Display) -> Error {
         let path = self.to_string();
         Error::invalid(format!("`{path}`: {what}")).with_param(path).with_code(code)
     }

@@ -4,15 +4,20 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use ziggurat_core::{Error, ErrorKind, Origin, ProviderError, Str};
+use ziggurat_core::{Dialect, Error, ErrorKind, Origin, ProviderError, Str};
 
-use super::OPENAI;
-use super::node::Node;
 use crate::hints::{come_back, contains, redact, text_header};
 use crate::json::{self, Object};
+use crate::node::Node;
+use crate::openai_api::{REQUEST_ID, is_family};
 
 /// Reads an answer whose status says that the call failed.
-pub(super) fn decode(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
+pub(crate) fn decode(
+    dialect: Dialect,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Error {
     let text = Str::from_utf8(body.clone()).unwrap_or_default();
     let told = Told::read(&text);
     let kind = kind_of(status, &told);
@@ -20,9 +25,9 @@ pub(super) fn decode(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Er
         Some(message) => message.to_string(),
         None => format!("the provider answered with status {}", status.as_u16()),
     };
-    let mut said = told.said();
+    let mut said = told.said(dialect);
     said.status = Some(status);
-    said.request_id = text_header(headers, &super::REQUEST_ID).map(Str::from);
+    said.request_id = text_header(headers, &REQUEST_ID).map(Str::from);
     said.headers = headers.clone();
     said.body = body;
     let error = Error::provider(kind, message, said);
@@ -33,7 +38,7 @@ pub(super) fn decode(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Er
 }
 
 /// Reads an error that came in a stream, or in an answer whose status says success.
-pub(super) fn in_stream(node: &Node<'_>, event: &Str) -> Error {
+pub(crate) fn in_stream(dialect: Dialect, node: &Node<'_>, event: &Str) -> Error {
     let told = Told::of(node);
     let kind = match told.number() {
         Some(status) => kind_of(status, &told),
@@ -43,13 +48,13 @@ pub(super) fn in_stream(node: &Node<'_>, event: &Str) -> Error {
         Some(message) => message.to_string(),
         None => "the provider reported an error in its answer".to_owned(),
     };
-    let mut said = told.said();
+    let mut said = told.said(dialect);
     said.body = event.clone().into_bytes();
     told.annotate(Error::provider(kind, message, said))
 }
 
 /// The stream ended, and nothing said that it was complete.
-pub(super) fn truncated() -> Error {
+pub(crate) fn truncated() -> Error {
     let message = "the stream ended before its end marker";
     Error::new(ErrorKind::BadUpstream, message).with_origin(Origin::Provider)
 }
@@ -115,9 +120,9 @@ impl Told {
         (400..600).contains(&code).then(|| StatusCode::from_u16(code).ok()).flatten()
     }
 
-    fn said(&self) -> ProviderError {
+    fn said(&self, dialect: Dialect) -> ProviderError {
         let mut said = ProviderError::default();
-        said.dialect = Some(OPENAI);
+        said.dialect = Some(dialect);
         said.error_type = self.error_type.clone();
         said.code = self.code.clone();
         said
@@ -231,11 +236,11 @@ fn kind_by_word(told: &Told) -> Option<ErrorKind> {
 }
 
 /// Writes an error for a caller.
-pub(super) fn encode(error: &Error) -> (StatusCode, Bytes) {
+pub(crate) fn encode(error: &Error) -> (StatusCode, Bytes) {
     let mut came = None;
     if let Some(said) = error.said()
         && error.origin() == Origin::Provider
-        && said.dialect == Some(OPENAI)
+        && said.dialect.is_some_and(is_family)
         && let Some(status) = said.status.filter(|status| status.as_u16() >= 400)
         && !is_our_credential(error)
     {
@@ -256,7 +261,7 @@ fn is_envelope(body: &Bytes) -> bool {
 }
 
 /// Writes an error into a stream that has begun: the stream ends with it.
-pub(super) fn encode_in_stream(error: &Error) -> Vec<u8> {
+pub(crate) fn encode_in_stream(error: &Error) -> Vec<u8> {
     let mut out = b"data: ".to_vec();
     out.append(&mut Written::of(error).body(error));
     out.extend_from_slice(b"\n\n");
@@ -322,7 +327,7 @@ impl Written {
     }
 
     fn body(&self, error: &Error) -> Vec<u8> {
-        let own = |said: &ProviderError| said.dialect == Some(OPENAI);
+        let own = |said: &ProviderError| said.dialect.is_some_and(is_family);
         // A code of another dialect means nothing here.
         let code = match error.said() {
             Some(said) if !own(said) => None,
@@ -355,10 +360,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::OPENAI;
 
     fn read(status: u16, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
-        decode(status, &HeaderMap::new(), Bytes::copy_from_slice(body.as_bytes()))
+        decode(OPENAI, status, &HeaderMap::new(), Bytes::copy_from_slice(body.as_bytes()))
     }
 
     fn body(code: &str) -> String {
@@ -453,7 +459,8 @@ mod tests {
         headers.insert("retry-after", HeaderValue::from_static("9"));
         let body = json!({"error": {"message": "slow", "type": "tokens", "param": "p",
             "code": "rate_limit_exceeded"}});
-        let error = decode(StatusCode::TOO_MANY_REQUESTS, &headers, Bytes::from(body.to_string()));
+        let error =
+            decode(OPENAI, StatusCode::TOO_MANY_REQUESTS, &headers, Bytes::from(body.to_string()));
         assert_eq!(error.origin(), Origin::Provider);
         assert_eq!(error.message(), "slow");
         assert_eq!(error.param(), Some("p"));

@@ -1,0 +1,181 @@
+//! Tokens, as they are counted here: parts are counted within the whole.
+
+use ziggurat_core::Usage;
+
+use crate::json::Object;
+use crate::node::Node;
+
+/// What a dialect calls the counts.
+#[derive(Debug)]
+pub(crate) struct Words {
+    input: &'static str,
+    output: &'static str,
+    input_details: &'static str,
+    output_details: &'static str,
+}
+
+/// Chat Completions.
+pub(crate) static CHAT: Words = Words {
+    input: "prompt_tokens",
+    output: "completion_tokens",
+    input_details: "prompt_tokens_details",
+    output_details: "completion_tokens_details",
+};
+
+/// Reads usage. The input and output that it names include everything; what does not add up is clamped.
+///
+/// Some servers (xAI) count reasoning beside the completion: they are known by their total.
+pub(crate) fn decode(node: &Node<'_>, words: &Words) -> Option<Usage> {
+    fn counts<const N: usize>(node: Option<&Node<'_>>, names: [&str; N]) -> [Option<u64>; N] {
+        let picked = node.and_then(|node| node.pick(names).ok().map(|p| p.map(|n| n?.as_count())));
+        picked.unwrap_or([None; N])
+    }
+
+    // One pass for the objects, one for what stands in each: this is read from every answer.
+    let [prompt, completion, total, prompt_details, completion_details, hit, cached] = node
+        .pick([
+            words.input,
+            words.output,
+            "total_tokens",
+            words.input_details,
+            words.output_details,
+            // DeepSeek and Moonshot say it on this level.
+            "prompt_cache_hit_tokens",
+            "cached_tokens",
+        ])
+        .ok()?;
+    let count = |node: Option<Node<'_>>| node.and_then(|node| node.as_count());
+    let (prompt, completion) = (count(prompt), count(completion));
+    let [read, write, audio_input] =
+        counts(prompt_details.as_ref(), ["cached_tokens", "cache_write_tokens", "audio_tokens"]);
+    let [reasoning, audio_output] =
+        counts(completion_details.as_ref(), ["reasoning_tokens", "audio_tokens"]);
+    let read = read.or_else(|| count(hit)).or_else(|| count(cached));
+    if prompt.is_none() && completion.is_none() {
+        return None;
+    }
+
+    let mut usage = Usage::default();
+    usage.cache_read = read;
+    // A server that says more was written than there was besides what it read is wrong about the writing.
+    let unread = prompt.unwrap_or(0).saturating_sub(read.unwrap_or(0));
+    usage.cache_write = write.map(|write| write.min(unread));
+    usage.input = prompt.map(|_| unread.saturating_sub(usage.cache_write.unwrap_or(0)));
+
+    let beside = reasoning.filter(|reasoning| {
+        let sum = [prompt, completion, Some(*reasoning)].into_iter().flatten();
+        *reasoning > 0 && count(total) == Some(sum.fold(0, u64::saturating_add))
+    });
+    usage.reasoning = match completion {
+        Some(completion) if beside.is_none() => reasoning.map(|tokens| tokens.min(completion)),
+        _ => reasoning,
+    };
+    usage.output = completion.map(|completion| match beside {
+        Some(_) => completion,
+        None => completion - usage.reasoning.unwrap_or(0),
+    });
+    usage.audio_input = audio_input;
+    usage.audio_output = audio_output;
+    Some(usage)
+}
+
+/// Writes usage. What nobody told is left out.
+pub(crate) fn encode(out: &mut Vec<u8>, usage: &Usage, words: &Words) {
+    let details = |out: &mut Vec<u8>, counts: &[(&str, Option<u64>)]| {
+        let mut object = Object::begin(out);
+        for (name, count) in counts {
+            if let Some(count) = count {
+                object.number(name, *count);
+            }
+        }
+        object.end();
+    };
+    let input = [
+        ("cached_tokens", usage.cache_read),
+        ("cache_write_tokens", usage.cache_write),
+        ("audio_tokens", usage.audio_input),
+    ];
+    let output = [("reasoning_tokens", usage.reasoning), ("audio_tokens", usage.audio_output)];
+    let any = |counts: &[(&str, Option<u64>)]| counts.iter().any(|(_, count)| count.is_some());
+    let mut object = Object::begin(out);
+    object.number(words.input, usage.total_input());
+    object.number(words.output, usage.total_output());
+    object.number("total_tokens", usage.total());
+    if any(&input) {
+        details(object.member(words.input_details), &input);
+    }
+    if any(&output) {
+        details(object.member(words.output_details), &output);
+    }
+    object.end();
+}
+
+#[cfg(test)]
+mod tests {
+    use ziggurat_core::Str;
+
+    use super::*;
+
+    fn usage(json: &str) -> Usage {
+        let body = Str::from(json);
+        decode(&Node::root("usage", &body), &CHAT).unwrap()
+    }
+
+    fn written(usage: &Usage) -> serde_json::Value {
+        let mut out = Vec::new();
+        encode(&mut out, usage, &CHAT);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn usage_goes_there_and_back() {
+        // Input uncached, read, written; output visible, reasoning; then as OpenAI counts.
+        for ([input, read, write, output, reasoning], [prompt, completion, total]) in [
+            ([100, 900, 200, 40, 60], [1200, 100, 1300]),
+            ([80, 0, 0, 30, 0], [80, 30, 110]),
+            ([0, 75, 0, 1, 0], [75, 1, 76]),
+            ([7, 0, 0, 0, 512], [7, 512, 519]),
+        ] {
+            let canonical =
+                Usage::new(input, output).cache_read(read).cache_write(write).reasoning(reasoning);
+            let json = written(&canonical);
+            assert_eq!(json["prompt_tokens"], prompt);
+            assert_eq!(json["completion_tokens"], completion);
+            assert_eq!(json["total_tokens"], total);
+            assert_eq!(json["prompt_tokens_details"]["cached_tokens"], read);
+            assert_eq!(usage(&json.to_string()), canonical);
+        }
+    }
+
+    #[test]
+    fn usage_that_does_not_add_up_is_clamped() {
+        let clamped = usage(
+            r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,
+                "prompt_tokens_details":{"cached_tokens":120,"cache_write_tokens":7}}"#,
+        );
+        assert_eq!(clamped, Usage::new(0, 5).cache_read(120).cache_write(0));
+        let clamped = usage(
+            r#"{"prompt_tokens":1,"completion_tokens":5,
+                "completion_tokens_details":{"reasoning_tokens":9}}"#,
+        );
+        assert_eq!(clamped, Usage::new(1, 0).reasoning(5));
+    }
+
+    #[test]
+    fn reasoning_beside_the_completion_is_known_by_the_total() {
+        let xai = usage(
+            r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":35,
+                "completion_tokens_details":{"reasoning_tokens":20}}"#,
+        );
+        assert_eq!(xai, Usage::new(10, 5).reasoning(20));
+        assert_eq!(written(&xai)["completion_tokens"], 25);
+    }
+
+    #[test]
+    fn what_nobody_told_is_not_zero() {
+        let usage = usage(r#"{"prompt_tokens":8,"completion_tokens":2,"total_tokens":10}"#);
+        assert_eq!(usage, Usage::new(8, 2));
+        let json = written(&usage);
+        assert_eq!(json.as_object().unwrap().len(), 3, "{json}");
+    }
+}
