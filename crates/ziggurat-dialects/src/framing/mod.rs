@@ -1,3 +1,4 @@
 //! How streams are cut into events.
 
+pub mod event_stream;
 pub mod sse;
