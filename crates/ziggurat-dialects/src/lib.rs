@@ -22,6 +22,8 @@
 //! # Ok::<(), ziggurat_core::Error>(())
 //! ```
 //!
+//! [`all`] lists the dialects, [`named`] finds one by its name. One more is a folder of the same shape and a line there.
+//!
 //! | module | holds |
 //! | --- | --- |
 //! | [`framing`] | how streams are cut into events |
@@ -37,6 +39,7 @@ mod hints;
 mod json;
 pub mod media;
 mod node;
+mod named;
 pub mod normalise;
 mod openai;
 mod openai_api;
@@ -47,4 +50,5 @@ pub mod tools;
 
 pub use anthropic::ANTHROPIC;
 pub use fields::{Field, Names};
+pub use named::{all, named};
 pub use openai::OPENAI;

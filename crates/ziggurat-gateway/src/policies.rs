@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ziggurat_core::{Call, ErrorKind};
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
 use ziggurat_http::Disconnect;
 use ziggurat_layers::cache::{CacheScope as Scope, Caches};
 use ziggurat_layers::fallback::FallbackPolicy;
@@ -54,7 +53,7 @@ pub fn cache(config: &Config, caches: Option<Arc<Caches>>) -> Option<CacheLayer>
         })
         .max_entry(usize::try_from(own.max_entry_bytes).unwrap_or(usize::MAX))
         .single_flight(own.single_flight)
-        .dialects([OPENAI, ANTHROPIC]);
+        .dialects(ziggurat_dialects::all().iter().copied());
     if let CacheMode::Off = settings.mode {
         layer = layer.only_when_asked();
     }

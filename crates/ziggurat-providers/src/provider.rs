@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 use ziggurat_core::{Dialect, Secret};
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
 
 /// A provider that speaks a dialect of ours: a row of data.
 #[derive(Debug)]
@@ -33,11 +32,9 @@ struct Row<'a> {
 }
 
 fn dialect<'de, D: serde::Deserializer<'de>>(name: D) -> Result<Dialect, D::Error> {
-    match <&str>::deserialize(name)? {
-        "openai" => Ok(OPENAI),
-        "anthropic" => Ok(ANTHROPIC),
-        other => Err(serde::de::Error::unknown_variant(other, &["openai", "anthropic"])),
-    }
+    let name = <&str>::deserialize(name)?;
+    ziggurat_dialects::named(name)
+        .ok_or_else(|| serde::de::Error::custom(format!("there is no dialect `{name}`")))
 }
 
 /// A provider whose name is known and that cannot be called yet.
@@ -117,7 +114,7 @@ impl Provider {
         self.0.dialect
     }
 
-    /// The name of its dialect: `openai` or `anthropic`.
+    /// The name of its dialect: `openai`, `anthropic`.
     #[must_use]
     pub fn dialect_name(&self) -> &'static str {
         self.0.dialect.name()
@@ -219,6 +216,8 @@ impl std::error::Error for NoAddress {}
 mod tests {
     use std::collections::HashSet;
 
+    use ziggurat_dialects::{ANTHROPIC, OPENAI};
+
     use super::*;
 
     #[test]
@@ -268,9 +267,9 @@ mod tests {
         assert_eq!(provider("anthropic").unwrap().dialect(), ANTHROPIC);
         let others = providers().iter().filter(|provider| provider.prefix() != "anthropic");
         assert!(others.into_iter().all(|provider| provider.dialect() == OPENAI));
-        let row = r#"{"prefix": "x", "name": "X", "dialect": "gemini"}"#;
+        let row = r#"{"prefix": "x", "name": "X", "dialect": "latin"}"#;
         let error = serde_json::from_str::<Row<'_>>(row).unwrap_err().to_string();
-        assert!(error.contains("unknown variant `gemini`"), "{error}");
+        assert!(error.contains("no dialect `latin`"), "{error}");
     }
 
     #[test]

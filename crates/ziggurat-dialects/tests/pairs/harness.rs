@@ -6,15 +6,10 @@ use ziggurat_core::{
     Ask, Capabilities, Changes, CutOptions, Dialect, Effort, Error, Event, LossPolicy, Losses,
     Members, Operation, Restore, Str, Target,
 };
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
 
 /// The dialect of this name.
 pub(crate) fn dialect(name: &str) -> Dialect {
-    match name {
-        "openai" => OPENAI,
-        "anthropic" => ANTHROPIC,
-        other => panic!("there is no dialect `{other}`"),
-    }
+    ziggurat_dialects::named(name).unwrap_or_else(|| panic!("there is no dialect `{name}`"))
 }
 
 /// How a call is translated.
