@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{
-    Answer, Capabilities, Error, Event, Frame, Losses, Members, Operation, Payload, Secret, Str,
-    Typed, Usage,
+    Answer, Capabilities, Error, Event, Frame, Losses, Members, Operation, Payload, RawJson,
+    Secret, Str, Typed, Usage,
 };
 
 /// A wire format: a handle on its [`Codec`]. Two dialects are equal when their names are.
@@ -61,6 +61,12 @@ impl fmt::Display for Dialect {
 pub trait Codec: Send + Sync + 'static {
     /// A short name: `openai`, `anthropic`.
     fn name(&self) -> &'static str;
+
+    /// What the bare address of a server (`http://localhost:8000`) lacks before this dialect's paths: `/v1`, where they do not
+    /// name a version themselves.
+    fn root(&self) -> &'static str {
+        ""
+    }
 
     /// Where requests for `operation` go, below a provider's base address.
     fn path(&self, operation: Operation, model: &str, stream: bool) -> Cow<'static, str>;
@@ -119,6 +125,12 @@ pub trait Codec: Send + Sync + 'static {
         None
     }
 
+    /// Puts a parameter that is configured in OpenAI's terms (`max_tokens`, `temperature`) into a wire payload where the caller
+    /// says nothing of it. What the dialect has no word for is not put in.
+    fn set_default(&self, payload: &mut Payload, name: &Str, value: &RawJson) {
+        let _ = (payload, name, value);
+    }
+
     /// Reads what matters to a gateway from a whole answer without decoding it.
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance;
 
@@ -151,7 +163,13 @@ pub trait Codec: Send + Sync + 'static {
     /// Encodes a stream for a caller of this dialect.
     fn encoder(&self, ask: &Ask) -> Box<dyn StreamEncoder>;
 
-    /// An event that says nothing, to keep connections open while a model thinks.
+    /// The media type of its streams.
+    fn stream_type(&self) -> HeaderValue {
+        HeaderValue::from_static("text/event-stream; charset=utf-8")
+    }
+
+    /// An event that says nothing, to keep connections open while a model thinks. Empty where the dialect has none: nothing is
+    /// sent then.
     fn keep_alive(&self) -> Bytes;
 
     /// Reads an answer whose status says that the call failed.

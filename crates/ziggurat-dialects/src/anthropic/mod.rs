@@ -27,8 +27,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ziggurat_core::{
     Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, ErrorKind, Glance,
-    Losses, Members, Operation, Payload, Prepared, Restore, Secret, StreamDecoder, StreamEncoder,
-    Target, Typed,
+    Losses, Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
+    StreamEncoder, Target, Typed,
 };
 
 use crate::framing::sse::SseCutter;
@@ -147,6 +147,10 @@ impl Codec for Anthropic {
 
     fn output_bound(&self, payload: &Payload) -> Option<u64> {
         payload.member("max_tokens")?.parse().ok()
+    }
+
+    fn set_default(&self, payload: &mut Payload, name: &Str, value: &RawJson) {
+        request::set_default(payload, name, value);
     }
 
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {

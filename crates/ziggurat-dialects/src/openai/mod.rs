@@ -24,8 +24,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use ziggurat_core::{
     Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, Glance, Losses,
-    Members, Operation, Payload, Prepared, Restore, Secret, Str, StreamDecoder, StreamEncoder,
-    Target, Typed,
+    Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
+    StreamEncoder, Target, Typed,
 };
 
 use crate::framing::sse::SseCutter;
@@ -46,6 +46,10 @@ struct OpenAi;
 impl Codec for OpenAi {
     fn name(&self) -> &'static str {
         "openai"
+    }
+
+    fn root(&self) -> &'static str {
+        "/v1"
     }
 
     fn path(&self, operation: Operation, model: &str, _stream: bool) -> Cow<'static, str> {
@@ -97,6 +101,10 @@ impl Codec for OpenAi {
         let number = |name| payload.member(name)?.parse::<u64>().ok();
         let each = number("max_completion_tokens").or_else(|| number("max_tokens"))?;
         Some(each.saturating_mul(number("n").unwrap_or(1)))
+    }
+
+    fn set_default(&self, payload: &mut Payload, name: &Str, value: &RawJson) {
+        payload.set_default(name.clone(), value.clone());
     }
 
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {

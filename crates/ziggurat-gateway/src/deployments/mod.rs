@@ -12,9 +12,9 @@ use http::{HeaderName, HeaderValue, Uri};
 use tower::util::option_layer;
 use tower_layer::Layer;
 use ziggurat_core::{
-    Capabilities, Dialect, Error, ErrorKind, NanoDollars, Price, RawJson, Secret, Str,
+    Capabilities, Dialect, Error, ErrorKind, NanoDollars, Operation, Price, RawJson, Secret, Str,
 };
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
+use ziggurat_dialects::ANTHROPIC;
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Transport};
 use ziggurat_layers::RateLimitLayer;
@@ -230,7 +230,7 @@ impl Maker {
     fn deployment(&self, provider: &'static Provider, model: &str) -> Result<Deployment, String> {
         let entry = &self.entry;
         let config = &self.shared.config;
-        let dialect = dialect(provider);
+        let dialect = provider.dialect();
         let access = self.access(provider);
         let base = match (&entry.api_base, access.map(|access| &access.address)) {
             (Some(base), _) => Cow::Owned(completed(base, dialect)),
@@ -319,23 +319,13 @@ fn owner(entry: &DeploymentConfig) -> Result<Owner, UnknownModel> {
     Ok(Owner::Provider(ziggurat_providers::resolve(&model)?.provider))
 }
 
-fn dialect(provider: &Provider) -> Dialect {
-    match provider.dialect_name() {
-        "anthropic" => ANTHROPIC,
-        _ => OPENAI,
-    }
-}
-
 /// An address as people write it, with what they leave out and without what they write too much.
 fn completed(base: &str, dialect: Dialect) -> String {
     let base = base.trim_end_matches('/');
-    if dialect == ANTHROPIC {
-        return base.strip_suffix("/v1/messages").unwrap_or(base).to_owned();
-    }
-    let base = base.strip_suffix("/chat/completions").unwrap_or(base);
+    let chat = dialect.path(Operation::Chat, "", false);
+    let base = base.strip_suffix(chat.as_ref()).unwrap_or(base);
     let path = base.split_once("://").map_or(base, |(_, rest)| rest);
-    // A server's bare address: what speaks this dialect speaks it below `/v1`.
-    if path.contains(['/', '?']) { base.to_owned() } else { format!("{base}/v1") }
+    if path.contains(['/', '?']) { base.to_owned() } else { format!("{base}{}", dialect.root()) }
 }
 
 fn unserved(why: &impl ToString) -> Error {

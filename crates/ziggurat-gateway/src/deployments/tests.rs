@@ -1,3 +1,5 @@
+use ziggurat_dialects::OPENAI;
+
 use super::*;
 use crate::config;
 

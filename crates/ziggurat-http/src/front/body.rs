@@ -182,7 +182,8 @@ impl Stream {
         deadline: Option<Instant>,
         request_id: Str,
     ) -> Self {
-        let keepalive = settings.keepalive_after.map(|every| KeepAlive {
+        let every = settings.keepalive_after.filter(|_| !dialect.keep_alive().is_empty());
+        let keepalive = every.map(|every| KeepAlive {
             every,
             last: Instant::now(),
             timer: Box::pin(tokio::time::sleep(every)),

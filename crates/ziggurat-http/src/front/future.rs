@@ -244,7 +244,7 @@ enum Passed {
 impl Limits {
     fn new(visit: &Visit, call: &Call) -> Self {
         let settings = visit.settings();
-        let keepalive = settings.keepalive_after.filter(|_| call.is_streamed());
+        let keepalive = visit.keepalive_after().filter(|_| call.is_streamed());
         Self {
             deadline: call.deadline().map(tokio::time::sleep_until),
             shutdown: settings.shutdown.as_ref().map(|token| token.clone().cancelled_owned()),

@@ -95,12 +95,11 @@ fn error_response(dialect: Dialect, failure: &Error, facts: &Facts<'_>) -> Respo
 pub(super) const EXPECTED_HEADERS: usize = 24;
 
 /// The head of a streamed answer.
-pub(super) fn stream_head() -> Response<()> {
+pub(super) fn stream_head(dialect: Dialect) -> Response<()> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
     headers.reserve(EXPECTED_HEADERS);
-    let event_stream = HeaderValue::from_static("text/event-stream; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, event_stream);
+    headers.insert(header::CONTENT_TYPE, dialect.stream_type());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // nginx in front of us would hold the stream back.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

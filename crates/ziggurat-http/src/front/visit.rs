@@ -1,6 +1,7 @@
 //! One request on its way in, and its answer on the way out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, Uri, header, request};
@@ -34,6 +35,11 @@ impl Visit {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// How long a streamed call may be silent before its caller is told that we are still here.
+    pub(super) fn keepalive_after(&self) -> Option<Duration> {
+        self.settings.keepalive_after.filter(|_| !self.route.dialect.keep_alive().is_empty())
     }
 
     /// Keeps the head as it came, and who sent it; and its place in admission, if it may be needed longer than the answer.
@@ -113,7 +119,7 @@ impl Visit {
 
     /// Begins an answer before there is one.
     pub(super) fn begin(&self, head: &CallHead, waiting: Waiting) -> Response<ResponseBody> {
-        let mut response = respond::stream_head();
+        let mut response = respond::stream_head(self.route.dialect);
         self.facts(head, &waiting.ask.model).write(response.headers_mut(), None);
         let deadline = self.settings.deadline.map(|deadline| head.received + deadline);
         let request_id = head.request_id.clone();
@@ -158,7 +164,7 @@ impl Visit {
         let dialect = self.route.dialect;
         match reply.body() {
             ReplyBody::Frames(_) => {
-                let mut response = respond::stream_head();
+                let mut response = respond::stream_head(dialect);
                 write_head(response.headers_mut(), &facts, reply.head_mut());
                 let deadline = self.settings.deadline.map(|deadline| head.received + deadline);
                 let request_id = head.request_id.clone();

@@ -165,31 +165,11 @@ pub(super) fn same(call: &Call) -> Result<Outgoing, Error> {
 /// Puts in what is configured where the caller says nothing, and leaves out what must not go.
 fn configure(payload: &mut Payload, deployment: &Deployment, dialect: Dialect) {
     for (name, value) in &deployment.defaults {
-        if let Some((name, value)) = spelled(dialect, name, value) {
-            payload.set_default(name, value);
-        }
+        dialect.set_default(payload, name, value);
     }
     for name in &deployment.dropped {
         payload.remove(name.clone());
     }
-}
-
-/// A default parameter, configured in OpenAI's terms, as a dialect spells it.
-fn spelled(dialect: Dialect, name: &Str, value: &RawJson) -> Option<(Str, RawJson)> {
-    if dialect == ziggurat_dialects::OPENAI {
-        return Some((name.clone(), value.clone()));
-    }
-    Some(match name.as_str() {
-        "max_completion_tokens" => (Str::from_static("max_tokens"), value.clone()),
-        "stop" if value.get().starts_with('"') => {
-            let list = RawJson::parse(format!("[{}]", value.get()).into()).ok()?;
-            (Str::from_static("stop_sequences"), list)
-        }
-        "stop" => (Str::from_static("stop_sequences"), value.clone()),
-        "max_tokens" | "temperature" | "top_p" | "top_k" | "thinking" | "stop_sequences"
-        | "system" | "output_config" | "container" | "mcp_servers" => (name.clone(), value.clone()),
-        _ => return None,
-    })
 }
 
 type Encoded = (Body, Vec<(HeaderName, HeaderValue)>);

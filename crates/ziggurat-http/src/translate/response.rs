@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap};
-use http::{Response, response};
+use http::{HeaderValue, Response, response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 
 use ziggurat_core::{
-    BoxError, CutOptions, Error, ErrorKind, Instant, Origin, ProviderError, Reply, ReplyBody,
-    ReplyHead, Scope, Str,
+    BoxError, CutOptions, Dialect, Error, ErrorKind, Instant, Origin, ProviderError, Reply,
+    ReplyBody, ReplyHead, Scope, Str,
 };
 
 use super::deployment::Deployment;
@@ -98,7 +98,9 @@ where
                     };
                     if !parts.status.is_success() {
                         State::Failed { reading: Box::pin(read_error(body)), parts: Some(parts) }
-                    } else if exchange.plan.streamed && is_event_stream(&parts.headers) {
+                    } else if exchange.plan.streamed
+                        && is_stream(&parts.headers, exchange.plan.dialect)
+                    {
                         let Some(exchange) = this.exchange.take() else { return closed() };
                         let frames = exchange.frames(body);
                         return Poll::Ready(Ok(exchange.reply(parts, frames)));
@@ -209,13 +211,15 @@ impl Exchange {
     }
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        value
-            .as_bytes()
-            .get(..17)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
-    })
+/// Whether an answer says that it is a stream as this dialect's are, whatever parameters its media type has.
+fn is_stream(headers: &HeaderMap, dialect: Dialect) -> bool {
+    let Some(said) = headers.get(CONTENT_TYPE) else { return false };
+    essence(said).eq_ignore_ascii_case(essence(&dialect.stream_type()))
+}
+
+fn essence(media_type: &HeaderValue) -> &[u8] {
+    let bytes = media_type.as_bytes();
+    bytes.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 fn whole_for_stream(plan: &Plan, parts: response::Parts, body: Bytes) -> Error {

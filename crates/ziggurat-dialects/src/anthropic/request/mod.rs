@@ -1,6 +1,7 @@
 //! Requests.
 
 mod decode;
+mod defaults;
 mod parts;
 mod prepare;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use ziggurat_core::{
 };
 
 pub(super) use decode::decode;
+pub(super) use defaults::set_default;
 pub(super) use prepare::prepare;
 
 use super::ANTHROPIC;
