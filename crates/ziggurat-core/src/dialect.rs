@@ -131,6 +131,12 @@ pub trait Codec: Send + Sync + 'static {
         let _ = (payload, name, value);
     }
 
+    /// What of a request an answer repeats, as one object; `None` where the dialect's answers repeat nothing.
+    fn echo(&self, payload: &Payload) -> Option<RawJson> {
+        let _ = payload;
+        None
+    }
+
     /// Reads what matters to a gateway from a whole answer without decoding it.
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance;
 
@@ -238,6 +244,8 @@ pub struct Changes {
     pub answer_tool: Option<Str>,
     /// Whether a Markdown fence around the answer is to be taken off, since JSON was asked for by instruction only.
     pub strip_fence: bool,
+    /// Texts that end the answer and that the provider was not told of, since it takes none: the answer is cut at the first.
+    pub stop: Vec<Str>,
 }
 
 impl Restore {
@@ -247,7 +255,8 @@ impl Restore {
         let none = changes.tool_names.is_empty()
             && changes.custom_tools.is_empty()
             && changes.answer_tool.is_none()
-            && !changes.strip_fence;
+            && !changes.strip_fence
+            && changes.stop.is_empty();
         Self((!none).then(|| Arc::new(changes)))
     }
 
@@ -274,6 +283,12 @@ impl Restore {
     #[must_use]
     pub fn strips_fence(&self) -> bool {
         self.0.as_ref().is_some_and(|changes| changes.strip_fence)
+    }
+
+    /// Texts at which the answer is to be cut.
+    #[must_use]
+    pub fn stops(&self) -> &[Str] {
+        self.0.as_ref().map_or(&[], |changes| &changes.stop)
     }
 
     /// Whether there is nothing to undo.
@@ -330,6 +345,8 @@ pub struct Ask {
     /// The model that answers, by its provider's name for it, where that provider speaks another dialect than the caller. What
     /// only this model can read of its answer later is marked with it.
     pub origin: Option<Str>,
+    /// What of the request the answer repeats, where the dialect does that: see [`Codec::echo`].
+    pub echo: Option<RawJson>,
 }
 
 impl Ask {
@@ -343,6 +360,7 @@ impl Ask {
             created: 0,
             call_id: Str::new(),
             origin: None,
+            echo: None,
         }
     }
 }

@@ -108,6 +108,7 @@ impl Visit {
         ask.show_reasoning = self.settings.show_reasoning;
         ask.created = self.settings.ambient.unix_time().as_secs();
         ask.call_id = head.id.clone();
+        ask.echo = self.route.dialect.echo(call.payload());
         (ask, guard)
     }
 
