@@ -184,6 +184,12 @@ pub trait Codec: Send + Sync + 'static {
     /// Writes an error for a caller of this dialect: status and body. `request_id` is repeated where the dialect does that.
     fn encode_error(&self, error: &Error, request_id: Option<&str>) -> (StatusCode, Bytes);
 
+    /// Headers that go with an error, where this dialect's clients tell errors apart by one.
+    fn error_headers(&self, error: &Error) -> Vec<(HeaderName, HeaderValue)> {
+        let _ = error;
+        Vec::new()
+    }
+
     /// Writes an error into a stream that has begun.
     fn encode_stream_error(&self, error: &Error, request_id: Option<&str>) -> Bytes;
 }

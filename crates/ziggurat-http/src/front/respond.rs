@@ -83,6 +83,9 @@ fn error_response(dialect: Dialect, failure: &Error, facts: &Facts<'_>) -> Respo
             }
         }
     }
+    for (name, value) in dialect.error_headers(failure) {
+        headers.insert(name, value);
+    }
     let json = HeaderValue::from_static("application/json");
     headers.insert(header::CONTENT_TYPE, json);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
