@@ -115,24 +115,6 @@ pub(super) fn encode_redacted(out: &mut Vec<u8>, data: &str, model: Option<&str>
     block.end();
 }
 
-/// The signature that a tool call must be sent back with, in Google's extension of the format or flat.
-pub(super) fn call_signature(call: &Node<'_>) -> Option<Str> {
-    let nested = call.get("extra_content");
-    let nested = nested.as_ref().and_then(|extra| extra.get("google"));
-    let nested = nested.as_ref().and_then(|google| google.get("thought_signature"));
-    let flat = call.get("thought_signature");
-    nested.and_then(|node| node.as_string()).or_else(|| flat.and_then(|node| node.as_string()))
-}
-
-/// Writes the signature of a tool call as Google's own compatible endpoint does.
-pub(super) fn encode_call_signature(call: &mut Object<'_>, signature: &str) {
-    let mut extra = Object::begin(call.member("extra_content"));
-    let mut google = Object::begin(extra.member("google"));
-    google.text("thought_signature", signature);
-    google.end();
-    extra.end();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 pub(crate) mod effort;
 pub(crate) mod error;
 pub(crate) mod models;
+pub(crate) mod parts;
 pub(crate) mod usage;
 
 use std::fmt;

@@ -9,6 +9,7 @@ use ziggurat_core::{
 use super::MESSAGE;
 use crate::json::{Array, Object};
 use crate::openai::{OPENAI, reply_id, request, wire};
+use crate::openai_api::parts::write_call_signature;
 use crate::openai_api::{models, service_tier, usage};
 
 /// Writes a whole answer.
@@ -108,7 +109,7 @@ fn call(list: &mut Array<'_>, part: &Part, losses: &mut Losses) {
         let mut object = list.object();
         request::write_call(&mut object, id, name, arguments, *kind);
         if let Some(signature) = signature {
-            wire::encode_call_signature(&mut object, signature);
+            write_call_signature(&mut object, signature);
         }
         extras(&mut object, &part.extras, "", losses);
         object.end();

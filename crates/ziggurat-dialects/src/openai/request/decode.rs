@@ -10,6 +10,7 @@ use ziggurat_core::{
 use super::{SCHEMA, STREAM_OPTIONS, messages};
 use crate::node::Node;
 use crate::openai::OPENAI;
+use crate::openai_api::parts::cache_mark;
 
 /// Reads a request.
 pub(in crate::openai) fn decode(operation: Operation, members: &Members) -> Result<Typed, Error> {
@@ -93,7 +94,7 @@ fn chat(members: &Members) -> Result<Chat, Error> {
             "service_tier" => chat.service_tier = Some(node.string()?),
             "prompt_cache_key" => chat.cache.key = Some(node.string()?),
             "prompt_cache_retention" => chat.cache.retention = Some(node.string()?),
-            "cache_control" => chat.cache.auto = Some(messages::cache_mark(&node)?),
+            "cache_control" => chat.cache.auto = Some(cache_mark(&node)?),
             "prediction" => chat.prediction = Some(node.raw_object()?),
             "web_search_options" => chat.web_search = Some(node.raw_object()?),
             "parallel_tool_calls" => chat.parallel_tools = Some(node.flag()?),
@@ -209,7 +210,7 @@ fn tool(node: &Node<'_>) -> Result<Tool, Error> {
     node.members(|name, node| {
         match name {
             "type" | "function" | "custom" => {}
-            "cache_control" => tool.cache = Some(messages::cache_mark(&node)?),
+            "cache_control" => tool.cache = Some(cache_mark(&node)?),
             _ => node.keep(OPENAI, &mut tool.extras, name)?,
         }
         Ok(())

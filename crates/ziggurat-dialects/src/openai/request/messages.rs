@@ -7,7 +7,7 @@ use ziggurat_core::{
 use crate::node::Node;
 use crate::openai::OPENAI;
 use crate::openai::wire::{self, ThinkingBlock};
-use crate::openai_api::FAILED;
+use crate::openai_api::parts::{audio, cache_mark, call_signature, file_data, result, type_file};
 use crate::{media, tools};
 
 /// Reads the messages and counts them. What the operator says first is the system prompt.
@@ -149,7 +149,7 @@ pub(in crate::openai) fn tool_call(node: &Node<'_>, may_lack_id: bool) -> Result
         None if may_lack_id => Str::new(),
         _ => node.need("id")?.string()?,
     };
-    let signature = wire::call_signature(node);
+    let signature = call_signature(node);
     let signed = signature.is_some();
     let mut part = Part::new(Content::ToolCall { id, name, arguments, kind, signature });
     node.members(|name, node| {
@@ -187,21 +187,6 @@ fn tool(node: &Node<'_>) -> Result<Message, Error> {
     message.parts[0].cache = cache;
     message.extras = extras;
     Ok(message)
-}
-
-/// A tool's answer. One that failed says so at its beginning.
-fn result(call_id: Str, name: Option<Str>, mut parts: Vec<Part>) -> Part {
-    let mut is_error = false;
-    if let Some(Content::Text { text, .. }) = parts.first_mut().map(|part| &mut part.content)
-        && let Some(rest) = text.strip_prefix(FAILED)
-    {
-        is_error = true;
-        *text = text.slice_ref(rest);
-        if text.is_empty() && parts.len() == 1 && parts[0].cache.is_none() {
-            parts.clear();
-        }
-    }
-    Part::new(Content::ToolResult { call_id, name, parts, is_error })
 }
 
 /// Calls and results from before there were tools: without ids, so that they are given some.
@@ -268,7 +253,7 @@ fn part(node: &Node<'_>) -> Result<Part, Error> {
             ("text", Content::Text { text, citations: Vec::new() })
         }
         "image_url" => ("image_url", image(&node.need("image_url")?, &mut extras)?),
-        "input_audio" => ("input_audio", audio(&node.need("input_audio")?, &mut extras)?),
+        "input_audio" => ("input_audio", audio(OPENAI, &node.need("input_audio")?, &mut extras)?),
         "file" => ("file", file(&node.need("file")?, &mut extras)?),
         "video_url" => {
             let video = node.need("video_url")?;
@@ -322,18 +307,6 @@ fn address(node: &Node<'_>, outer: &str, extras: &mut Extras) -> Result<Str, Err
     Ok(url)
 }
 
-fn audio(node: &Node<'_>, extras: &mut Extras) -> Result<Content, Error> {
-    let format = node.need("format")?.string()?;
-    let data = node.need("data")?.string()?;
-    node.members(|name, node| match name {
-        "data" | "format" => Ok(()),
-        _ => node.keep(OPENAI, extras, &format!("input_audio.{name}")),
-    })?;
-    let media_type = media::audio_type(&format);
-    let data = media::base64_text(&data, &data);
-    Ok(Content::Audio { source: Source::Base64 { media_type, data } })
-}
-
 fn file(node: &Node<'_>, extras: &mut Extras) -> Result<Content, Error> {
     let mut title = None;
     let mut source = None;
@@ -343,11 +316,7 @@ fn file(node: &Node<'_>, extras: &mut Extras) -> Result<Content, Error> {
             "filename" => title = Some(node.string()?),
             "file_data" => {
                 let data = node.string()?;
-                // Without a head it is the bare base64 text.
-                source = Some(media::parse_data_url(&data).unwrap_or_else(|| {
-                    let data = media::base64_text(&data, &data);
-                    Source::Base64 { media_type: media::true_type("", &data), data }
-                }));
+                source = Some(file_data(&data));
             }
             "file_id" => {
                 let id = node.string()?;
@@ -362,12 +331,7 @@ fn file(node: &Node<'_>, extras: &mut Extras) -> Result<Content, Error> {
     let Some(mut source) = source else {
         return Err(node.need("file_data").err().unwrap_or_else(|| node.expected("a file")));
     };
-    if let Source::Base64 { media_type, .. } = &mut source
-        && media_type.is_empty()
-    {
-        let by_name = title.as_deref().and_then(media::type_of_name).map(Str::from_static);
-        *media_type = said.or(by_name).unwrap_or_default();
-    }
+    type_file(&mut source, title.as_ref(), said);
     Ok(Content::Document { source, title, context: None, citations: None })
 }
 
@@ -376,21 +340,6 @@ fn opaque(kind: &str, node: &Node<'_>) -> Result<Part, Error> {
     let mut part = Part::new(Content::Opaque { kind: kind.into(), value: node.raw()? });
     part.extras.dialect = Some(OPENAI);
     Ok(part)
-}
-
-/// `prompt_cache_breakpoint`, or `cache_control` as clients of Anthropic's models send it through this dialect.
-pub(super) fn cache_mark(node: &Node<'_>) -> Result<CacheMark, Error> {
-    if !node.is_object() {
-        return Err(node.expected("an object"));
-    }
-    let Some(ttl) = node.get("ttl") else { return Ok(CacheMark::Default) };
-    match ttl.string()?.as_str() {
-        "5m" => Ok(CacheMark::FiveMinutes),
-        "30m" => Ok(CacheMark::HalfHour),
-        "1h" => Ok(CacheMark::OneHour),
-        "12h" => Ok(CacheMark::TwelveHours),
-        _ => Err(ttl.unknown("5m, 30m, 1h, 12h")),
-    }
 }
 
 /// A mark on a message is one on its last part.

@@ -1,11 +1,12 @@
 //! Parts of messages, written.
 
-use ziggurat_core::{CacheMark, Content, Error, Part, Severity, Source, Str};
+use ziggurat_core::{Content, Error, Part, Severity, Source, Str};
 
 use super::encode::{Context, extras};
-use crate::json::{self, Array, Object};
+use crate::json::{Array, Object};
 use crate::media;
 use crate::openai::OPENAI;
+use crate::openai_api::parts::{plain_text, write_cache_mark, write_source};
 
 /// Writes a part of plain text.
 pub(super) fn text_part(out: &mut Vec<u8>, text: &str) {
@@ -46,7 +47,7 @@ pub(super) fn part(
             let mut object = list.object();
             object.text("type", "image_url");
             let mut inner = Object::begin(object.member("image_url"));
-            url(&mut inner, "url", source);
+            write_source(&mut inner, "url", source);
             if let Some(detail) = detail {
                 inner.text("detail", detail);
             }
@@ -69,7 +70,7 @@ pub(super) fn part(
             let mut object = list.object();
             object.text("type", "video_url");
             let mut inner = Object::begin(object.member("video_url"));
-            url(&mut inner, "url", source);
+            write_source(&mut inner, "url", source);
             extras(&mut inner, &part.extras, "video_url.", &[], here, context)?;
             inner.end();
             end_part(object, part, "video_url.", here, context)
@@ -92,7 +93,7 @@ fn end_part(
 ) -> Result<(), Error> {
     extras(&mut object, &part.extras, "", &[nested], here, context)?;
     if let Some(mark) = part.cache {
-        cache_mark(Some(&mut object), mark, context)?;
+        write_cache_mark(Some(&mut object), mark, context.model, context.losses)?;
     }
     object.end();
     Ok(())
@@ -131,7 +132,7 @@ fn document(
         Source::Base64 { .. } => {
             // The name is required beside the data.
             let name = title.clone().unwrap_or_else(|| Str::from_static("document.pdf"));
-            let data = |inner: &mut Object<'_>| url(inner, "file_data", source);
+            let data = |inner: &mut Object<'_>| write_source(inner, "file_data", source);
             file(list, part, Some(&name), data, here, context)
         }
         Source::Url(address) if context.own => {
@@ -162,56 +163,4 @@ fn file(
     extras(&mut inner, &part.extras, "file.", &[], &here, context)?;
     inner.end();
     end_part(object, part, "file.", here, context)
-}
-
-/// Writes where a medium is: its address, or a data URL.
-fn url(object: &mut Object<'_>, name: &str, source: &Source) {
-    match source {
-        Source::Base64 { media_type, data } => {
-            let said = if media_type.is_empty() { "application/octet-stream" } else { media_type };
-            plain_text(object.member(name), &["data:", said, ";base64,", data]);
-        }
-        Source::Url(address) | Source::File(address) => object.text(name, address),
-        _ => object.text(name, ""),
-    }
-}
-
-/// Writes a string that mostly needs no escapes, at the speed of a copy.
-fn plain_text(out: &mut Vec<u8>, pieces: &[&str]) {
-    let escapes = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    // No early exit, so that the compiler makes it one pass at many bytes a step.
-    let any = |text: &&str| text.bytes().fold(false, |any, byte| any | escapes(byte));
-    if pieces.iter().any(any) {
-        return json::string(out, &pieces.concat());
-    }
-    out.push(b'"');
-    for piece in pieces {
-        out.extend_from_slice(piece.as_bytes());
-    }
-    out.push(b'"');
-}
-
-/// Marks a part for the cache where the model knows the mark; else the mark is lost.
-pub(super) fn cache_mark(
-    object: Option<&mut Object<'_>>,
-    mark: CacheMark,
-    context: &mut Context<'_>,
-) -> Result<(), Error> {
-    let Some(object) = object.filter(|_| context.model.cache_marks) else {
-        let reason = "prompts are cached without being marked here";
-        return context.losses.drop(Severity::Harmless, "cache_control", reason);
-    };
-    let mut inner = Object::begin(object.member("prompt_cache_breakpoint"));
-    inner.text("mode", "explicit");
-    match mark {
-        CacheMark::Default => {}
-        CacheMark::TwelveHours => inner.text("ttl", "12h"),
-        CacheMark::HalfHour => inner.text("ttl", "30m"),
-        _ => {
-            context.losses.clamp("cache_control.ttl", "prompts are kept for half an hour here")?;
-            inner.text("ttl", "30m");
-        }
-    }
-    inner.end();
-    Ok(())
 }

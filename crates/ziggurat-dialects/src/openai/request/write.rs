@@ -7,12 +7,13 @@ use ziggurat_core::{
 };
 
 use super::encode::{Context, extras};
-use super::parts::{cache_mark, part, text_part};
+use super::parts::{part, text_part};
 use crate::json::{Array, Object};
 use crate::openai::OPENAI;
 use crate::openai::stream::words;
 use crate::openai::wire;
 use crate::openai_api::FAILED;
+use crate::openai_api::parts::{write_cache_mark, write_call_signature};
 use crate::origin;
 use crate::tools::OPENAI_IDS;
 
@@ -222,7 +223,7 @@ fn result<'a>(
     content(&mut object, &texts, Some("\n"), true, &|_| place.clone(), context)?;
     if let Some(mark) = outer.cache {
         // Only parts can be marked here.
-        cache_mark(None, mark, context)?;
+        write_cache_mark(None, mark, context.model, context.losses)?;
     }
     if message.parts.len() == 1 {
         finish(&mut object, message, context)?;
@@ -352,7 +353,7 @@ fn call(list: &mut Array<'_>, part: &Part, context: &mut Context<'_>) -> Result<
     let id = OPENAI_IDS.fit_id(id);
     write_call(&mut object, &id, &name, arguments, *kind);
     if let Some(signature) = signature.as_ref().filter(|_| context.own) {
-        wire::encode_call_signature(&mut object, signature);
+        write_call_signature(&mut object, signature);
     }
     extras(&mut object, &part.extras, "", &[], |name| format!("tool_calls.{name}"), context)?;
     object.end();
@@ -419,7 +420,7 @@ fn content(
     let between = between.filter(|_| context.foreign);
     if (parts.len() < 2 || between.is_some()) && parts.iter().all(plain) {
         for mark in parts.iter().filter_map(|(_, part)| part.cache) {
-            cache_mark(None, mark, context)?;
+            write_cache_mark(None, mark, context.model, context.losses)?;
         }
         let texts: Vec<&str> = parts.iter().filter_map(|(_, part)| part.as_text()).collect();
         match texts[..] {

@@ -5,6 +5,7 @@ use ziggurat_core::{Error, Event, PartId, PartKind, Restore, Stop, Str, ToolCall
 use crate::node::Node;
 use crate::openai::wire::{self, ThinkingBlock};
 use crate::openai_api::malformed;
+use crate::openai_api::parts::call_signature;
 use crate::tools;
 
 /// What is known of one choice.
@@ -251,7 +252,7 @@ impl ChoiceState {
                 Some(arguments) => said(Some(arguments))?,
             },
             kind,
-            signature: wire::call_signature(call),
+            signature: call_signature(call),
         };
         self.piece(piece, reply, restore, events)
     }

@@ -8,6 +8,7 @@ use ziggurat_core::{
 
 use crate::json::{self, Array, Object};
 use crate::openai::{reply_id, wire};
+use crate::openai_api::parts::write_call_signature;
 use crate::openai_api::{KEEP_ALIVE, LONGEST_NAME, error, service_tier, usage};
 
 /// How much reasoning is remembered for the block that carries its signature, in bytes.
@@ -237,7 +238,7 @@ impl Encoder {
             Some(Open::Call { ordinal, .. }) => {
                 let ordinal = *ordinal;
                 self.delta(part.choice, out, |delta| {
-                    in_call(delta, ordinal, |call| wire::encode_call_signature(call, signature));
+                    in_call(delta, ordinal, |call| write_call_signature(call, signature));
                 });
             }
             _ => {}
