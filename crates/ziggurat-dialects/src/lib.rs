@@ -46,6 +46,7 @@ mod openai_api;
 mod origin;
 mod plan;
 mod schema;
+mod sequence;
 pub mod tools;
 
 pub use anthropic::ANTHROPIC;

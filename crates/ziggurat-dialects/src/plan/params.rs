@@ -1,11 +1,9 @@
 //! Parameters beside the conversation: which go on, which are changed, and which are lost.
 
-use std::borrow::Cow;
-
 use ziggurat_core::{Chat, Error, Losses, Severity, Str};
 
 use super::Scene;
-use crate::fields::Field;
+use crate::fields::{self, Field};
 use crate::json::{self, Object};
 
 /// Parameters as they are sent.
@@ -146,8 +144,7 @@ impl Params {
         if chat.extras.dialect != Some(scene.own) {
             for (name, _) in &chat.extras.members {
                 if !losses.passes(name) {
-                    let name = Cow::from(name.to_string());
-                    losses.drop(Harmless, name, "the target has no such field")?;
+                    fields::lose(chat.extras.dialect, name.to_string(), losses)?;
                 }
             }
         }

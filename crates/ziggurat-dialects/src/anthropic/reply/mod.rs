@@ -221,7 +221,7 @@ fn encode_chat(reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<Byte
     object.text("model", model);
     let mut array = Array::begin(object.member("content"));
     for (index, part) in parts.iter().enumerate() {
-        if let Err(reason) = write_block(part, model, &mut array) {
+        if let Err(reason) = write_block(part, model, ask.origin.as_deref(), &mut array) {
             lost(format!("content.{index}"), reason);
         }
     }
@@ -269,7 +269,12 @@ pub(super) fn message_id(id: &Str, ask: &Ask) -> Str {
 }
 
 /// Writes a block, or says why it cannot be said.
-fn write_block(part: &Part, model: &str, array: &mut Array<'_>) -> Result<(), &'static str> {
+fn write_block(
+    part: &Part,
+    model: &str,
+    origin: Option<&str>,
+    array: &mut Array<'_>,
+) -> Result<(), &'static str> {
     const NO_SUCH: &str = "the caller's dialect has no such content";
     match &part.content {
         Content::Opaque { value, .. } if part.extras.dialect == Some(ANTHROPIC) => {
@@ -301,13 +306,13 @@ fn write_block(part: &Part, model: &str, array: &mut Array<'_>) -> Result<(), &'
         }
         Content::Reasoning { redacted: Some(data), .. } => {
             object.text("type", "redacted_thinking");
-            object.text("data", data);
+            object.text("data", &origin::mark(origin, data));
         }
         Content::Reasoning { text, signature, .. } => {
             object.text("type", "thinking");
             object.text("thinking", text);
             match signature.as_deref().filter(|signature| !signature.is_empty()) {
-                Some(signature) => object.text("signature", signature),
+                Some(signature) => object.text("signature", &origin::mark(origin, signature)),
                 // Some clients drop a block without one. By this one the gateway knows the block again, and takes it out
                 // before a provider sees it.
                 None => object.text("signature", &origin::unsigned(model)),

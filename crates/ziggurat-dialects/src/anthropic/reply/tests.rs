@@ -328,3 +328,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_another_dialects_model_signed_bears_its_name() {
+    // A signature of one provider was sent to the next as it was, which refused it.
+    let thought =
+        Content::Reasoning { text: "Hm.".into(), signature: Some("gAAA".into()), redacted: None };
+    let hidden =
+        Content::Reasoning { text: Str::new(), signature: None, redacted: Some("gBBB".into()) };
+    let reply = with_parts(vec![Part::new(thought), Part::new(hidden)], StopReason::Stop);
+    let mut ask = Ask::new(Operation::Chat, "asked");
+    ask.origin = Some("gpt".into());
+    let written = encode(&Answer::Chat(Box::new(reply)), &ask, &mut Losses::default()).unwrap();
+    let written: Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(written["content"][0]["signature"], "zig1.Z3B0.gAAA");
+    assert_eq!(written["content"][1]["data"], "zig1.Z3B0.gBBB");
+}

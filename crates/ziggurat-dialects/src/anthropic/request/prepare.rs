@@ -89,7 +89,10 @@ fn kind(block: &RawValue) -> Option<&str> {
 
 fn is_ours(block: &RawValue) -> bool {
     let Ok(fields) = serde_json::from_str::<Fields<'_>>(block.get()) else { return false };
-    let signature = fields.get("signature").and_then(|signature| signature.strip_prefix('"'));
-    fields.get("type") == Some("\"thinking\"")
-        && signature.is_some_and(|signature| signature.starts_with(MARK))
+    let made = match fields.get("type") {
+        Some("\"thinking\"") => fields.get("signature"),
+        Some("\"redacted_thinking\"") => fields.get("data"),
+        _ => None,
+    };
+    made.and_then(|made| made.strip_prefix('"')).is_some_and(|made| made.starts_with(MARK))
 }

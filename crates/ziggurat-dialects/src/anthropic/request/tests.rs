@@ -1119,7 +1119,8 @@ fn thinking_that_the_gateway_signed_leaves_a_request_that_passes_through() {
         {"role": "user", "content": "a zig1. b"},
         {"role": "assistant", "content": [{"type": "thinking", "thinking": "x", "signature": "zig1.bQ=="}]},
         {"role": "assistant", "content": [
-            {"type": "thinking", "thinking": "x", "signature": "zig1.bQ=="},
+            {"type": "thinking", "thinking": "x", "signature": "zig1.bQ==.EqQB"},
+            {"type": "redacted_thinking", "data": "zig1.bQ==.zzz"},
             {"type": "tool_use", "id": "t", "name": "f", "input": {"z": 1, "a": 2}}]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "zig1."}]}]});
     let wire = |body: &Value| {
@@ -1131,7 +1132,7 @@ fn thinking_that_the_gateway_signed_leaves_a_request_that_passes_through() {
     assert_eq!(sent.get("thinking"), None);
     let messages = sent["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 3);
-    assert_eq!(messages[1]["content"], json!([body["messages"][2]["content"][1]]));
+    assert_eq!(messages[1]["content"], json!([body["messages"][2]["content"][2]]));
     assert_eq!(messages[2], body["messages"][3]);
 
     let plain = json!({"max_tokens": 1, "messages": [{"role": "user", "content": "zig1."}]});

@@ -4,8 +4,6 @@
 //! wait, and are written as whole blocks when it has ended. The last two events are held back until the stream's own end, as
 //! some providers tell the usage after the reason why they stopped.
 
-use std::collections::VecDeque;
-
 use ziggurat_core::{
     Ask, Error, ErrorKind, Event, PartId, PartKind, RawJson, Start, Stop, StopReason, Str,
     StreamEncoder, ToolCallKind, Usage,
@@ -15,9 +13,10 @@ use crate::anthropic::reply::{message_id, service_tier};
 use crate::anthropic::{KEEP_ALIVE, citation, error, stop, usage};
 use crate::json::{self, Object};
 use crate::origin;
+use crate::sequence::Sequence;
 
-/// The most bytes that wait for a block to end.
-const MAX_WAITING: usize = 16 << 20;
+/// The most bytes of a call's free text.
+const MAX_TEXT: usize = 16 << 20;
 
 /// Writes events.
 #[derive(Debug)]
@@ -31,8 +30,8 @@ pub(in crate::anthropic) struct Encoder {
     /// The number of the next block.
     next: u32,
     open: Option<Open>,
-    waiting: VecDeque<Waiting>,
-    /// Bytes that wait.
+    sequence: Sequence,
+    /// Bytes of free text that wait to be packed.
     held: usize,
     usage: Usage,
     stop: Option<Stop>,
@@ -60,17 +59,6 @@ enum Kind {
     Unsaid,
 }
 
-/// A part that began while another was open.
-#[derive(Debug)]
-struct Waiting {
-    part: PartId,
-    kind: PartKind,
-    text: String,
-    signature: Option<Str>,
-    citations: Vec<RawJson>,
-    ended: bool,
-}
-
 impl Encoder {
     pub(in crate::anthropic) fn new(ask: &Ask) -> Self {
         Self {
@@ -81,7 +69,7 @@ impl Encoder {
             ended: false,
             next: 0,
             open: None,
-            waiting: VecDeque::new(),
+            sequence: Sequence::default(),
             held: 0,
             usage: Usage::default(),
             stop: None,
@@ -130,18 +118,7 @@ impl Encoder {
         if let PartKind::ToolCall { .. } = kind {
             self.calls = true;
         }
-        if self.open.is_none() {
-            self.open(part, kind, out);
-            return;
-        }
-        self.waiting.push_back(Waiting {
-            part,
-            kind: kind.clone(),
-            text: String::new(),
-            signature: None,
-            citations: Vec::new(),
-            ended: false,
-        });
+        self.open(part, kind, out);
     }
 
     fn open(&mut self, part: PartId, told: &PartKind, out: &mut Vec<u8>) {
@@ -170,7 +147,7 @@ impl Encoder {
                 PartKind::Redacted(data) => {
                     let mut block = Object::begin(out);
                     block.text("type", "redacted_thinking");
-                    block.text("data", data);
+                    block.text("data", &origin::mark(self.ask.origin.as_deref(), data));
                     block.end();
                 }
                 PartKind::ToolCall { id, name, .. } => {
@@ -191,75 +168,57 @@ impl Encoder {
 
     /// A piece of text, of reasoning or of arguments.
     fn piece(&mut self, part: PartId, piece: &str, out: &mut Vec<u8>) {
+        let Some(open) = self.open.as_mut().filter(|open| open.part == part) else { return };
         if piece.is_empty() {
             return;
         }
-        match &mut self.open {
-            Some(open) if open.part == part => {
-                let (kind, name) = match &mut open.kind {
-                    Kind::Text => ("text_delta", "text"),
-                    Kind::Thinking(_) => ("thinking_delta", "thinking"),
-                    Kind::Tool => ("input_json_delta", "partial_json"),
-                    Kind::Custom(kept) => {
-                        kept.push_str(piece);
-                        self.hold(piece.len(), out);
-                        return;
-                    }
-                    Kind::Complete | Kind::Unsaid => return,
-                };
-                delta(open.index, kind, name, piece, out);
+        let (kind, name) = match &mut open.kind {
+            Kind::Text => ("text_delta", "text"),
+            Kind::Thinking(_) => ("thinking_delta", "thinking"),
+            Kind::Tool => ("input_json_delta", "partial_json"),
+            Kind::Custom(kept) => {
+                kept.push_str(piece);
+                return self.hold(piece.len(), out);
             }
-            _ => {
-                if let Some(waiting) = self.waiting.iter_mut().find(|other| other.part == part) {
-                    waiting.text.push_str(piece);
-                    self.hold(piece.len(), out);
-                }
-            }
-        }
+            Kind::Complete | Kind::Unsaid => return,
+        };
+        delta(open.index, kind, name, piece, out);
     }
 
     /// Counts what waits. What is too much ends the stream: memory is bounded.
     fn hold(&mut self, bytes: usize, out: &mut Vec<u8>) {
         self.held += bytes;
-        if self.held > MAX_WAITING {
-            let message = "the answer's parts run side by side for too long to be put in order";
+        if self.held > MAX_TEXT {
+            let message = "the arguments of a call are too long";
             self.fail(&Error::new(ErrorKind::BadUpstream, message), out);
         }
     }
 
     fn signature(&mut self, part: PartId, signature: &Str) {
-        if let Some(open) = self.open.as_mut().filter(|open| open.part == part) {
-            if let Kind::Thinking(held) = &mut open.kind {
-                *held = Some(signature.clone());
-            }
-        } else if let Some(waiting) = self.waiting.iter_mut().find(|other| other.part == part) {
-            waiting.signature = Some(signature.clone());
+        if let Some(open) = self.open.as_mut().filter(|open| open.part == part)
+            && let Kind::Thinking(held) = &mut open.kind
+        {
+            *held = Some(signature.clone());
         }
     }
 
     fn citation(&mut self, part: PartId, raw: &RawJson, out: &mut Vec<u8>) {
-        if let Some(open) = self.open.as_ref().filter(|open| open.part == part) {
-            if let (Kind::Text, Some(own)) = (&open.kind, citation::adopt(raw, "")) {
-                let mut event = begin("content_block_delta", out);
-                event.number("index", open.index);
-                let mut inner = Object::begin(event.member("delta"));
-                inner.text("type", "citations_delta");
-                inner.raw("citation", own.get());
-                inner.end();
-                end(event);
-            }
-        } else if let Some(waiting) = self.waiting.iter_mut().find(|other| other.part == part) {
-            waiting.citations.push(raw.clone());
-            self.hold(raw.get().len(), out);
+        if let Some(open) = self.open.as_ref().filter(|open| open.part == part)
+            && let (Kind::Text, Some(own)) = (&open.kind, citation::adopt(raw, ""))
+        {
+            let mut event = begin("content_block_delta", out);
+            event.number("index", open.index);
+            let mut inner = Object::begin(event.member("delta"));
+            inner.text("type", "citations_delta");
+            inner.raw("citation", own.get());
+            inner.end();
+            end(event);
         }
     }
 
     fn part_end(&mut self, part: PartId, out: &mut Vec<u8>) {
         if self.open.as_ref().is_some_and(|open| open.part == part) {
             self.close(out);
-            self.advance(false, out);
-        } else if let Some(waiting) = self.waiting.iter_mut().find(|other| other.part == part) {
-            waiting.ended = true;
         }
     }
 
@@ -268,7 +227,10 @@ impl Encoder {
         match open.kind {
             Kind::Thinking(signature) => {
                 let signed = signature.filter(|signature| !signature.is_empty());
-                let signature = signed.unwrap_or_else(|| origin::unsigned(&self.model).into());
+                let signature = match &signed {
+                    Some(signature) => origin::mark(self.ask.origin.as_deref(), signature),
+                    None => origin::unsigned(&self.model).into(),
+                };
                 delta(open.index, "signature_delta", "signature", &signature, out);
             }
             Kind::Custom(text) => {
@@ -287,31 +249,9 @@ impl Encoder {
         end(event);
     }
 
-    /// Lets the parts that waited take their turn, up to one that has not ended, or all of them.
-    fn advance(&mut self, all: bool, out: &mut Vec<u8>) {
-        while self.open.is_none()
-            && !self.ended
-            && let Some(next) = self.waiting.pop_front()
-        {
-            self.held = self.held.saturating_sub(next.text.len());
-            self.open(next.part, &next.kind, out);
-            self.piece(next.part, &next.text, out);
-            for citation in &next.citations {
-                self.citation(next.part, citation, out);
-            }
-            if let Some(signature) = &next.signature {
-                self.signature(next.part, signature);
-            }
-            if next.ended || all {
-                self.close(out);
-            }
-        }
-    }
-
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.start(&Start::default(), out);
         self.close(out);
-        self.advance(true, out);
         let stop = self.stop.take().unwrap_or_else(|| Stop::new(StopReason::Stop));
         if stop.reason == StopReason::Error {
             let message = "the model failed while it answered";
@@ -346,11 +286,24 @@ impl StreamEncoder for Encoder {
         if self.ended {
             return;
         }
+        let mut sequence = std::mem::take(&mut self.sequence);
+        let ordered = sequence.push(event, &mut |event| self.write(event, out));
+        self.sequence = sequence;
+        if let Err(error) = ordered {
+            self.fail(&error, out);
+        }
+    }
+}
+
+impl Encoder {
+    /// Writes an event whose turn it is.
+    fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.ended {
+            return;
+        }
         match event {
             Event::Start(start) => self.start(start, out),
-            Event::PartStart { part, kind } if part.choice == 0 => {
-                self.part_start(*part, kind, out);
-            }
+            Event::PartStart { part, kind } => self.part_start(*part, kind, out),
             Event::Text { part, text }
             | Event::Thinking { part, text }
             | Event::Refusal { part, text }
@@ -359,7 +312,7 @@ impl StreamEncoder for Encoder {
             Event::Citation { part, citation } => self.citation(*part, citation, out),
             Event::PartEnd { part } => self.part_end(*part, out),
             Event::Usage(usage) => self.usage.update(usage),
-            Event::Stop { choice: 0, stop } => {
+            Event::Stop { stop, .. } => {
                 self.stop.get_or_insert_with(|| (**stop).clone());
             }
             Event::Error(error) => self.fail(error, out),

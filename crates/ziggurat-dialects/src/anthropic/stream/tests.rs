@@ -498,6 +498,28 @@ fn a_thought_without_a_signature_gets_one_of_ours_once() {
 }
 
 #[test]
+fn a_thought_of_another_dialects_model_bears_its_name() {
+    let mut ask = Ask::new(Operation::Chat, "m");
+    ask.origin = Some(Str::from("gpt"));
+    let mut encoder = Encoder::new(&ask);
+    let mut out = Vec::new();
+    for event in [
+        started("x"),
+        part_start(0, PartKind::Redacted(Str::from("gBBB"))),
+        part_end(0),
+        part_start(1, PartKind::Reasoning),
+        Event::Signature { part: part(1), signature: Str::from("gAAA") },
+        part_end(1),
+        Event::End,
+    ] {
+        encoder.encode(&event, &mut out);
+    }
+    let written = values(&out.into());
+    assert_eq!(written[1]["content_block"]["data"], "zig1.Z3B0.gBBB");
+    assert_eq!(written[4]["delta"]["signature"], "zig1.Z3B0.gAAA");
+}
+
+#[test]
 fn an_empty_answer_still_has_a_block() {
     for events in [vec![Event::End], vec![started("x"), stopped(StopReason::Stop), Event::End]] {
         let written = values(&encoded(&events));
