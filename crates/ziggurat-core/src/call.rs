@@ -1,5 +1,6 @@
 //! One request on its way through the layers.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, Uri};
@@ -33,7 +34,8 @@ pub struct Call {
 }
 
 /// The HTTP head of a request as it came, and what the front door knows about it.
-#[derive(Debug)]
+///
+/// Its `Debug` shows neither headers nor query, where credentials may be.
 #[non_exhaustive]
 pub struct CallHead {
     /// The method.
@@ -70,6 +72,18 @@ impl CallHead {
         let id = Str::from(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)));
         let headers = HeaderMap::new();
         Self::new(Method::POST, Uri::default(), headers, None, id.clone(), id)
+    }
+}
+
+impl fmt::Debug for CallHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallHead")
+            .field("method", &self.method)
+            .field("path", &self.uri.path())
+            .field("dialect", &self.dialect)
+            .field("id", &self.id)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
     }
 }
 
