@@ -9,8 +9,10 @@
 //! | `authorization: Bearer …` | OpenAI's and most others' |
 //! | `x-api-key` | Anthropic's |
 //! | `api-key` | Azure's |
-//! | `x-goog-api-key` | Google's |
+//! | `x-goog-api-key`, or `?key=…` where models are asked for | Google's |
 //! | `x-litellm-api-key`, with or without `Bearer` | LiteLLM's |
+//!
+//! A key in the query is cut out of it, whether it is right or not: nobody further in has it, so that it cannot be logged.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -25,12 +27,13 @@ use ziggurat_core::{Caller, Error, ErrorKind, Secret};
 use ziggurat_http::refuse;
 
 use super::either::{EitherBody, EitherFuture};
+use super::query;
 
 /// The name by which the holder of the master key is known.
 pub(super) const MASTER: &str = "master";
 
 /// Headers that hold a key; see the [module](self).
-const HEADERS: [HeaderName; 5] = [
+static HEADERS: [HeaderName; 5] = [
     AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),
@@ -97,8 +100,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // Nobody but us says who calls.
         request.extensions_mut().remove::<Caller>();
+        let in_query = query::take_key(request.uri_mut());
         if let Some(master) = &self.master {
-            if let Err(error) = master.check(request.headers()) {
+            if let Err(error) = master.check(request.headers(), in_query.as_ref()) {
                 tracing::debug!(path = request.uri().path(), reason = %error, "refused");
                 let mut response = refuse(request.uri(), request.headers(), &error);
                 let bearer = HeaderValue::from_static("Bearer");
@@ -114,10 +118,11 @@ where
 // === impl Master ===
 
 impl Master {
-    fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
+    fn check(&self, headers: &HeaderMap, in_query: Option<&Secret>) -> Result<(), Error> {
         let mut any = false;
         let mut right = Choice::from(0);
-        for key in HEADERS.iter().filter_map(|name| Some(bare(name, headers.get(name)?))) {
+        let in_headers = HEADERS.iter().filter_map(|name| Some(bare(name, headers.get(name)?)));
+        for key in in_headers.chain(in_query.map(|key| key.expose().as_bytes())) {
             any |= !key.is_empty();
             right |= digest(key).ct_eq(&self.digest);
         }
@@ -164,7 +169,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
             .collect();
-        layer.master.unwrap().check(&headers).is_ok()
+        layer.master.unwrap().check(&headers, None).is_ok()
     }
 
     #[test]
@@ -203,6 +208,27 @@ mod tests {
     fn a_vendors_own_key_beside_ours_does_not_hurt() {
         assert!(check(&[("authorization", "Bearer theirs"), ("x-litellm-api-key", "sk-1234")]));
         assert!(!check(&[("authorization", "Bearer theirs"), ("x-api-key", "sk-12")]));
+    }
+
+    #[tokio::test]
+    async fn googles_clients_may_put_it_into_the_query_and_it_goes_no_further() {
+        let asked = tower::service_fn(async |request: Request<()>| {
+            Ok::<_, Infallible>(Response::new(request.uri().to_string()))
+        });
+        let seen = async |uri: &str| {
+            let mut service = AuthenticateLayer::new(Some(&Secret::new("sk-1234"))).layer(asked);
+            let request = Request::builder().uri(uri).body(()).unwrap();
+            match service.call(request).await.unwrap().into_body() {
+                http_body_util::Either::Right(uri) => Some(uri),
+                http_body_util::Either::Left(_) => None,
+            }
+        };
+        let path = "/v1beta/models/g:streamGenerateContent";
+        let right = seen(&format!("{path}?alt=sse&key=sk%2D1234")).await;
+        assert_eq!(right.as_deref(), Some(format!("{path}?alt=sse").as_str()));
+        assert_eq!(seen(&format!("{path}?key=sk-1234")).await.as_deref(), Some(path));
+        assert_eq!(seen(&format!("{path}?key=other")).await, None);
+        assert_eq!(seen("/key/info?key=sk-1234").await, None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use ziggurat_core::{Ambient, Instant, System};
 use ziggurat_layers::route::{Condition, HealthState};
 
 use super::aside::json_response;
+use super::query;
 use crate::config::{Config, DeploymentConfig};
 use crate::registries::Registries;
 
@@ -49,26 +50,7 @@ pub(super) fn answer(config: &Config, registries: &Registries, uri: &Uri) -> Res
 
 /// The model in the query.
 fn wanted(uri: &Uri) -> Option<String> {
-    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    let value = pairs.filter(|(name, _)| *name == "model").map(|(_, value)| value).next()?;
-    Some(decoded(value))
-}
-
-/// A value of a query, without its escapes.
-fn decoded(value: &str) -> String {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let (mut bytes, mut rest) = (Vec::with_capacity(value.len()), value.as_bytes());
-    while let [first, after @ ..] = rest {
-        let escaped = digit(after.first()).zip(digit(after.get(1)));
-        let (byte, length) = match (first, escaped) {
-            (b'%', Some((high, low))) => (u8::try_from(high << 4 | low).unwrap_or(b'?'), 3),
-            (b'+', _) => (b' ', 1),
-            (byte, _) => (*byte, 1),
-        };
-        bytes.push(byte);
-        rest = &rest[length..];
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    query::value(uri, "model")
 }
 
 /// Whether a deployment is well, and all there is to say of it. No address is in it, and no secret.

@@ -8,4 +8,5 @@ pub mod either;
 pub mod endpoints;
 pub mod health;
 pub mod limits;
+mod query;
 mod reload;
