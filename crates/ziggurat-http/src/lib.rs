@@ -31,7 +31,7 @@ pub mod transport;
 pub use admission::{Admission, AdmissionLayer, AdmittedBody, InFlight};
 pub use front::{
     Disconnect, Drains, FrontDoor, FrontDoorLayer, NotFound, ResponseBody, ResponseFuture, Route,
-    Routes, refuse, request_id,
+    Routes, Streaming, refuse, request_id,
 };
 #[cfg(feature = "serve")]
 pub use serve::{RequestBody, ServeOptions, serve};

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use ziggurat_core::{
     StreamEncoder,
 };
 
+use super::array::ArrayWriter;
 use super::disconnect::{Asking, Leave};
 use super::layer::Settings;
 use super::visit::{past_deadline, shutting_down};
@@ -62,6 +63,8 @@ struct Stream {
     polling: bool,
     /// Whether the deadline's timer was set, which its first poll does.
     deadline_set: bool,
+    /// Set while the events go out as one array that is not closed yet.
+    array: Option<ArrayWriter>,
 }
 
 // There is one of these a stream, in a box already.
@@ -107,6 +110,14 @@ impl ResponseBody {
         stream.leave = leave;
         stream.begin(reply);
         Self(Kind::Stream(Box::new(stream)))
+    }
+
+    /// Writes the events of a stream as one JSON array.
+    pub(super) fn in_array(mut self, array: bool) -> Self {
+        if let Kind::Stream(stream) = &mut self.0 {
+            stream.array = array.then(ArrayWriter::default);
+        }
+        self
     }
 
     pub(super) fn waiting(
@@ -159,7 +170,7 @@ impl HttpBody for ResponseBody {
         match &self.0 {
             Kind::Plain(body) => body.is_end_stream(),
             Kind::Whole(whole) => whole.is_none(),
-            Kind::Stream(stream) => matches!(stream.state, State::Done),
+            Kind::Stream(stream) => matches!(stream.state, State::Done) && stream.array.is_none(),
         }
     }
 
@@ -203,6 +214,7 @@ impl Stream {
             leave: None,
             polling: false,
             deadline_set: false,
+            array: None,
         }
     }
 
@@ -227,9 +239,29 @@ impl Stream {
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.polling = true;
-        let bytes = self.poll_next(cx);
+        let bytes = match self.array.is_some() {
+            false => self.poll_next(cx),
+            true => self.poll_element(cx),
+        };
         self.polling = false;
         bytes
+    }
+
+    /// The next elements of the array, or its end.
+    fn poll_element(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            let events = ready!(self.poll_next(cx));
+            let Some(array) = &mut self.array else { return Poll::Ready(events) };
+            let Some(events) = events else {
+                let end = array.end();
+                self.array = None;
+                return Poll::Ready(Some(end));
+            };
+            let elements = array.write(&events);
+            if !elements.is_empty() {
+                return Poll::Ready(Some(elements));
+            }
+        }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {

@@ -8,6 +8,7 @@
 //! [`Disconnect`] policy says to drain it. A stream that fails ends with an error in the caller's dialect, never as if it were
 //! complete.
 
+mod array;
 mod body;
 mod disconnect;
 mod future;
@@ -25,5 +26,5 @@ pub use future::ResponseFuture;
 pub use headers::request_id;
 pub use layer::FrontDoorLayer;
 pub use respond::refuse;
-pub use routes::{Route, Routes};
+pub use routes::{Route, Routes, Streaming};
 pub use service::{FrontDoor, NotFound};

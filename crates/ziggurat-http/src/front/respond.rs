@@ -98,11 +98,11 @@ fn error_response(dialect: Dialect, failure: &Error, facts: &Facts<'_>) -> Respo
 pub(super) const EXPECTED_HEADERS: usize = 24;
 
 /// The head of a streamed answer.
-pub(super) fn stream_head(dialect: Dialect) -> Response<()> {
+pub(super) fn stream_head(media_type: HeaderValue) -> Response<()> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
     headers.reserve(EXPECTED_HEADERS);
-    headers.insert(header::CONTENT_TYPE, dialect.stream_type());
+    headers.insert(header::CONTENT_TYPE, media_type);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // nginx in front of us would hold the stream back.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

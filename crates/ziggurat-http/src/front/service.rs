@@ -49,7 +49,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let routes = Routes::default();
-        match routes.find(request.method(), request.uri().path(), request.headers()) {
+        match routes.find(request.method(), request.uri(), request.headers()) {
             Found::Route(route) => {
                 let visit = Visit::new(Arc::clone(&self.settings), route);
                 ResponseFuture::answering(visit, self.inner.clone(), request)

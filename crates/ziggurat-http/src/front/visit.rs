@@ -18,7 +18,7 @@ use super::headers::{self, Facts};
 use super::layer::Settings;
 use super::read::ReadBody;
 use super::respond;
-use super::routes::Route;
+use super::routes::{Route, Streaming};
 use crate::admission::Permit;
 
 /// What is known of a request from its path on.
@@ -60,40 +60,47 @@ impl Visit {
         (Arc::new(head), caller, admitted)
     }
 
+    fn stream_type(&self) -> HeaderValue {
+        match self.route.array {
+            true => HeaderValue::from_static("application/json"),
+            false => self.route.dialect.stream_type(),
+        }
+    }
+
     pub(super) fn reading<B: HttpBody>(&self, body: B) -> ReadBody<B> {
         ReadBody::new(body, self.settings.max_body, self.settings.body_timeout)
     }
 
     pub(super) fn needs_body(&self) -> bool {
-        self.route.operation != Operation::Models
+        self.route.posts
     }
 
     /// Makes a call of a body.
     pub(super) fn call(&self, bytes: Bytes, head: &Arc<CallHead>) -> Result<Call, Error> {
         let (dialect, operation) = (self.route.dialect, self.route.operation);
         if operation == Operation::Models {
-            let model = self.route.model.clone();
+            let model = match self.route.posts {
+                true => Some(self.model(&Payload::wire(dialect, operation, bytes)?)?),
+                false => self.route.model.clone(),
+            };
             let payload = Payload::typed(Typed::Models(model.clone()));
             return Ok(Call::new(Arc::clone(head), model.unwrap_or_default(), false, payload));
         }
         let payload = Payload::wire(dialect, operation, bytes)?;
-        let stream = match payload.member("stream").as_deref() {
-            None | Some("null" | "false") => false,
-            Some("true") => true,
-            Some(_) => {
-                return Err(Error::invalid("`stream` must be true or false").with_param("stream"));
-            }
-        };
-        let model = match (&self.route.model, payload.member("model")) {
-            (Some(model), _) => model.clone(),
-            (None, Some(json)) => model_name(&json)?,
-            (None, None) => {
-                return Err(Error::invalid("`model` is missing").with_param("model"));
-            }
-        };
+        let stream = is_streamed(self.route.streaming, &payload)?;
+        let model = self.model(&payload)?;
         // The name lives as long as the answer. As a slice it would keep the body for all of a stream.
         let model = if stream { Str::from(model.as_str()) } else { model };
         Ok(Call::new(Arc::clone(head), model, stream && operation == Operation::Chat, payload))
+    }
+
+    /// The model that is asked for: in the path, or in the body.
+    fn model(&self, payload: &Payload) -> Result<Str, Error> {
+        match (&self.route.model, payload.member("model")) {
+            (Some(model), _) => Ok(model.clone()),
+            (None, Some(json)) => model_name(&json),
+            (None, None) => Err(Error::invalid("`model` is missing").with_param("model")),
+        }
     }
 
     /// Opens the call's books and sets its deadline.
@@ -120,13 +127,13 @@ impl Visit {
 
     /// Begins an answer before there is one.
     pub(super) fn begin(&self, head: &CallHead, waiting: Waiting) -> Response<ResponseBody> {
-        let mut response = respond::stream_head(self.route.dialect);
+        let mut response = respond::stream_head(self.stream_type());
         self.facts(head, &waiting.ask.model).write(response.headers_mut(), None);
         let deadline = self.settings.deadline.map(|deadline| head.received + deadline);
         let request_id = head.request_id.clone();
         let dialect = self.route.dialect;
         let body = ResponseBody::waiting(waiting, dialect, &self.settings, deadline, request_id);
-        response.map(|()| body)
+        response.map(|()| body.in_array(self.route.array))
     }
 
     /// Turns what the layers say into an answer.
@@ -165,7 +172,7 @@ impl Visit {
         let dialect = self.route.dialect;
         match reply.body() {
             ReplyBody::Frames(_) => {
-                let mut response = respond::stream_head(dialect);
+                let mut response = respond::stream_head(self.stream_type());
                 write_head(response.headers_mut(), &facts, reply.head_mut());
                 let deadline = self.settings.deadline.map(|deadline| head.received + deadline);
                 let request_id = head.request_id.clone();
@@ -173,7 +180,7 @@ impl Visit {
                 let body = ResponseBody::stream(
                     reply, dialect, ask, settings, deadline, request_id, leave,
                 );
-                response.map(|()| body)
+                response.map(|()| body.in_array(self.route.array))
             }
             ReplyBody::Raw(_) => {
                 let mut response = Response::new(());
@@ -237,6 +244,22 @@ fn write_head(headers: &mut HeaderMap, facts: &Facts<'_>, head: &mut ReplyHead) 
     facts.write(headers, head.provider_time);
     facts.write_reply(headers, head);
     headers::write_losses(headers, &head.losses);
+}
+
+/// Whether the answer is to be streamed, as the path says or the body.
+fn is_streamed(streaming: Streaming, payload: &Payload) -> Result<bool, Error> {
+    let default = match streaming {
+        Streaming::Always => return Ok(true),
+        Streaming::Never => return Ok(false),
+        Streaming::Default => true,
+        Streaming::Asked => false,
+    };
+    match payload.member("stream").as_deref() {
+        None | Some("null") => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(Error::invalid("`stream` must be true or false").with_param("stream")),
+    }
 }
 
 fn model_name(json: &Str) -> Result<Str, Error> {

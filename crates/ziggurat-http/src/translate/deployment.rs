@@ -70,6 +70,8 @@ struct Ready {
     headers: Result<HeaderMap, Error>,
     /// The model's name as JSON.
     model: Option<RawJson>,
+    /// Whether the path of a chat names the model, so that the body does not.
+    in_path: bool,
 }
 
 impl Deployment {
@@ -101,7 +103,12 @@ impl Deployment {
             query: path.query().map(Into::into),
             headers: HeaderMap::new(),
             key: None,
-            ready: Ready { chat: [None, None], headers: Ok(HeaderMap::new()), model: None },
+            ready: Ready {
+                chat: [None, None],
+                headers: Ok(HeaderMap::new()),
+                model: None,
+                in_path: false,
+            },
         };
         deployment.refresh();
         deployment
@@ -212,6 +219,11 @@ impl Deployment {
         self.ready.headers.clone()
     }
 
+    /// Whether a request names the model in its path, and not in its body.
+    pub(super) fn names_model_in_path(&self) -> bool {
+        self.ready.in_path
+    }
+
     /// The name of the model as JSON.
     pub(super) fn model_json(&self, asked: &str) -> RawJson {
         self.ready.model.clone().unwrap_or_else(|| RawJson::string(asked))
@@ -263,6 +275,7 @@ impl Deployment {
         const PROBE: &str = "ziggurat-probe";
         for stream in [false, true] {
             let in_path = self.dialect.path(Operation::Chat, PROBE, stream).contains(PROBE);
+            self.ready.in_path = in_path;
             let model = match (&self.model, in_path) {
                 (Some(model), _) => model.clone(),
                 (None, false) => Str::new(),

@@ -9,6 +9,7 @@ use ziggurat_core::{
 };
 
 use super::deployment::Deployment;
+use crate::front::Routes;
 
 /// Trace context, passed on to every provider (W3C Trace Context, W3C Baggage).
 const TRACE: [HeaderName; 3] = [
@@ -85,10 +86,17 @@ pub(super) fn outgoing(call: &Call, deployment: &Deployment) -> Result<Outgoing,
             payload.set(name.clone(), value.clone());
         }
         plan.withhold_usage = dialect.prepare(&mut payload, plan.streamed)?.withhold_usage;
-        let segments = if payload.member("model").is_some_and(|member| is_string(&member, &model)) {
-            payload.segments()
-        } else {
-            payload.segments_setting(&Str::from_static("model"), &deployment.model_json(&model))
+        let named = payload.member("model");
+        let segments = match deployment.names_model_in_path() {
+            // There it would be an unknown member.
+            true => {
+                payload.remove("model");
+                payload.segments()
+            }
+            false if named.is_some_and(|member| is_string(&member, &model)) => payload.segments(),
+            false => {
+                payload.segments_setting(&Str::from_static("model"), &deployment.model_json(&model))
+            }
         };
         segments.map(Body::segments).unwrap_or_default()
     } else {
@@ -134,7 +142,11 @@ pub(super) fn same(call: &Call) -> Result<Outgoing, Error> {
         losses: Vec::new(),
     };
     let body = if plan.operation == Operation::Models {
-        Body::empty()
+        // Some dialects ask for one model with a body.
+        match head.method == Method::POST {
+            true => Body::from(format!(r#"{{"model":{}}}"#, RawJson::string(call.model()).get())),
+            false => Body::empty(),
+        }
     } else if payload.dialect() == Some(dialect) {
         if let Some(member) = payload.member("model")
             && !is_string(&member, call.model())
@@ -157,7 +169,8 @@ pub(super) fn same(call: &Call) -> Result<Outgoing, Error> {
     strip_hop_by_hop(&mut headers);
     let mut request = Request::new(body);
     *request.method_mut() = head.method.clone();
-    *request.uri_mut() = head.uri.clone();
+    let turned = Routes::default().turned(&head.uri, &head.headers, call.model());
+    *request.uri_mut() = turned.unwrap_or_else(|| head.uri.clone());
     *request.headers_mut() = headers;
     Ok(Outgoing { request, plan })
 }

@@ -4,8 +4,19 @@ use ziggurat_core::{Call, Chat, Error, ErrorKind, Members, OutputFormat, Payload
 
 use crate::forbidden::printable;
 
-/// What every conversation has.
-const ALWAYS: [&str; 5] = ["model", "messages", "system", "stream", "stream_options"];
+/// What every conversation has, in one dialect or another.
+const ALWAYS: [&str; 10] = [
+    "model",
+    "messages",
+    "system",
+    "stream",
+    "stream_options",
+    "contents",
+    "systemInstruction",
+    "system_instruction",
+    "input",
+    "instructions",
+];
 
 /// Which parameters there may, may not and must be.
 #[derive(Clone, Debug, Default)]
