@@ -89,10 +89,7 @@ fn limited(_: usize, endpoint: Endpoint<Canned>) -> Endpoint<Canned> {
 }
 
 fn priced(at: usize, endpoint: Endpoint<Canned>) -> Endpoint<Canned> {
-    let mut price = Price::default();
-    price.input = Some(NanoDollars(1000 + at as u64 % 7));
-    price.output = Some(NanoDollars(1000));
-    endpoint.price(price)
+    endpoint.price(Price::per_million(NanoDollars(1000 + at as u64 % 7), NanoDollars(1000)))
 }
 
 fn route(criterion: &mut Criterion) {

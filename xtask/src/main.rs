@@ -4,6 +4,7 @@
 //!   against the built gateway, setting up what they need.
 //! - `cargo xtask ci`: that, and everything else a change must pass.
 //! - `cargo xtask sdk -k stream`: the SDK suite alone; what follows goes to pytest.
+//! - `cargo xtask catalogue models.json`: makes the file of models and prices that is compiled in.
 //!
 //! `--list` names the steps, `--only fmt,clippy` runs some of them. The first step that fails ends
 //! the run with its name and a non-zero exit code.
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 mod apt;
+mod catalogue;
 mod checks;
 mod deny;
 mod fuzz;
@@ -35,7 +37,8 @@ use workspace::Workspace;
 
 const USAGE: &str = "\
 usage: cargo xtask <test | ci> [--list] [--only STEP,STEP…] [--skip STEP,STEP…]
-       cargo xtask sdk [PYTEST ARGUMENT…]";
+       cargo xtask sdk [PYTEST ARGUMENT…]
+       cargo xtask catalogue MODELS.JSON";
 
 /// What `cargo xtask test` runs.
 const TEST: &[Step] = &[
@@ -74,6 +77,7 @@ fn run(args: &[String]) -> Result<()> {
         "test" => TEST.to_vec(),
         "ci" => [BEFORE, TEST, AFTER].concat(),
         "sdk" => return sdk::run(&Workspace::load()?, rest).map(drop),
+        "catalogue" => return catalogue::build(&Workspace::load()?, rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}\n\n{}", plan::list(&[BEFORE, TEST, AFTER].concat()));
             return Ok(());

@@ -62,7 +62,7 @@ pub use frame::{Facts, Frame};
 pub use json::{Extras, JsonError, RawJson};
 pub use limits::{LimitKind, LimitState, RateLimits};
 pub use loss::{Loss, LossAction, LossPolicy, Losses, Severity};
-pub use money::{Cost, NanoDollars, Price};
+pub use money::{Bill, Cost, Line, Meter, NanoDollars, Price, ServiceTier, Terms, Unit};
 pub use operation::Operation;
 pub use outcome::{Attempt, Outcome};
 pub use payload::{Member, Members, Outline, Payload, Typed};
@@ -72,7 +72,7 @@ pub use service::CallService;
 pub use settle::{Closed, End, Guard, Scope, Settle, Settlement, Ticket};
 pub use text::Str;
 pub use time::{Ambient, Instant, System};
-pub use usage::Usage;
+pub use usage::{Units, Usage};
 
 #[cfg(test)]
 mod tests {

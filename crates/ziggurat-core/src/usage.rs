@@ -1,10 +1,11 @@
-//! Tokens, counted once each.
+//! What a call used, counted once each.
+
+use crate::{Meter, NanoDollars, ServiceTier};
 
 /// Tokens of a call by kind, in one arithmetic for all providers.
 ///
-/// No kind contains another, apart from the two audio counts: the input of a call is
-/// `input + cache_read + cache_write + tool_prompt`, its output `output + reasoning`.
-/// `None` means that nobody told; it is not zero.
+/// The input of a call is `input + cache_read + cache_write + tool_prompt`, its output `output + reasoning`. None of these contains
+/// another; the counts of audio, images and video are parts of them. `None` means that nobody told; it is not zero.
 ///
 /// ```
 /// use ziggurat_core::Usage;
@@ -31,12 +32,84 @@ pub struct Usage {
     pub output: Option<u64>,
     /// Output tokens spent on reasoning.
     pub reasoning: Option<u64>,
-    /// The part of the input that is audio.
+    /// The part of the input that is audio, cached or not.
     pub audio_input: Option<u64>,
-    /// The part of the output that is audio.
+    /// The part of `cache_read` that is audio.
+    pub audio_cache_read: Option<u64>,
+    /// The part of `output` that is audio.
     pub audio_output: Option<u64>,
+    /// The part of the input, as far as it is not cached, that is images.
+    pub image_input: Option<u64>,
+    /// The part of `output` that is images.
+    pub image_output: Option<u64>,
+    /// The part of the input, as far as it is not cached, that is video.
+    pub video_input: Option<u64>,
+    /// What is not counted in tokens.
+    pub units: Units,
+    /// The tier that served the call, where it has a price of its own.
+    pub tier: Option<ServiceTier>,
+    /// What it cost by the provider's own word.
+    pub cost: Option<NanoDollars>,
     /// Whether any of these is an estimate of ours and not the provider's word.
     pub estimated: bool,
+}
+
+/// What a call used that is not counted in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Units {
+    /// Images in.
+    pub input_images: u64,
+    /// Images out.
+    pub output_images: u64,
+    /// Pixels in.
+    pub input_pixels: u64,
+    /// Pixels out.
+    pub output_pixels: u64,
+    /// Milliseconds of what went in.
+    pub input_ms: u64,
+    /// Milliseconds of what came out.
+    pub output_ms: u64,
+    /// Milliseconds of audio beside something else that went in.
+    pub audio_ms: u64,
+    /// Milliseconds of video beside something else that went in.
+    pub video_ms: u64,
+    /// Characters in.
+    pub input_characters: u64,
+    /// Characters out.
+    pub output_characters: u64,
+    /// Queries; of rerankers, search units.
+    pub queries: u64,
+    /// Pages of documents.
+    pub pages: u64,
+    /// Searches of the web by the provider's own tool.
+    pub searches: u64,
+}
+
+impl Units {
+    fn counts(&mut self) -> [(Meter, &mut u64); 13] {
+        [
+            (Meter::InputImageEach, &mut self.input_images),
+            (Meter::OutputImageEach, &mut self.output_images),
+            (Meter::InputPixel, &mut self.input_pixels),
+            (Meter::OutputPixel, &mut self.output_pixels),
+            (Meter::InputSecond, &mut self.input_ms),
+            (Meter::OutputSecond, &mut self.output_ms),
+            (Meter::InputAudioSecond, &mut self.audio_ms),
+            (Meter::InputVideoSecond, &mut self.video_ms),
+            (Meter::InputCharacter, &mut self.input_characters),
+            (Meter::OutputCharacter, &mut self.output_characters),
+            (Meter::Query, &mut self.queries),
+            (Meter::Page, &mut self.pages),
+            (Meter::WebSearch, &mut self.searches),
+        ]
+    }
+
+    fn merge(&mut self, mut other: Self, merge: fn(&mut u64, u64)) {
+        for ((_, count), (_, other)) in self.counts().into_iter().zip(other.counts()) {
+            merge(count, *other);
+        }
+    }
 }
 
 impl Usage {
@@ -98,11 +171,52 @@ impl Usage {
         self.input.is_none() && self.output.is_none() && self.total() == 0
     }
 
+    /// Shows everything that was used, split into what is priced apart, each once. Parts that are more than their whole are cut.
+    pub(crate) fn metered(&self, mut see: impl FnMut(Meter, u64)) {
+        let mut tell = |meter, count| {
+            if count > 0 {
+                see(meter, count);
+            }
+        };
+        let known = |count: Option<u64>| count.unwrap_or(0);
+
+        let mut text = known(self.input).saturating_add(known(self.tool_prompt));
+        let mut cached = known(self.cache_read);
+        let cached_audio = take(&mut cached, known(self.audio_cache_read));
+        let audio = known(self.audio_input).saturating_sub(cached_audio);
+        let audio = take(&mut text, audio);
+        let image = take(&mut text, known(self.image_input));
+        let video = take(&mut text, known(self.video_input));
+        let mut written = known(self.cache_write);
+        let hour = take(&mut written, known(self.cache_write_1h));
+        tell(Meter::Input, text);
+        tell(Meter::InputAudio, audio);
+        tell(Meter::InputImage, image);
+        tell(Meter::InputVideo, video);
+        tell(Meter::CacheRead, cached);
+        tell(Meter::CacheReadAudio, cached_audio);
+        tell(Meter::CacheWrite, written);
+        tell(Meter::CacheWrite1h, hour);
+
+        let mut text = known(self.output);
+        let audio = take(&mut text, known(self.audio_output));
+        let image = take(&mut text, known(self.image_output));
+        tell(Meter::Output, text);
+        tell(Meter::OutputAudio, audio);
+        tell(Meter::OutputImage, image);
+        tell(Meter::Reasoning, known(self.reasoning));
+
+        let mut units = self.units;
+        for (meter, count) in units.counts() {
+            tell(meter, *count);
+        }
+    }
+
     /// Takes what a later report says, field by field; what it does not say stays.
     ///
     /// Reports within one stream are cumulative (Anthropic Messages, `message_delta.usage`).
     pub fn update(&mut self, later: &Self) {
-        fn take(field: &mut Option<u64>, later: Option<u64>) {
+        fn take<T>(field: &mut Option<T>, later: Option<T>) {
             if later.is_some() {
                 *field = later;
             }
@@ -115,7 +229,14 @@ impl Usage {
         take(&mut self.output, later.output);
         take(&mut self.reasoning, later.reasoning);
         take(&mut self.audio_input, later.audio_input);
+        take(&mut self.audio_cache_read, later.audio_cache_read);
         take(&mut self.audio_output, later.audio_output);
+        take(&mut self.image_input, later.image_input);
+        take(&mut self.image_output, later.image_output);
+        take(&mut self.video_input, later.video_input);
+        take(&mut self.tier, later.tier);
+        take(&mut self.cost, later.cost);
+        self.units.merge(later.units, |count, later| *count = later.max(*count));
         self.estimated = later.estimated;
     }
 
@@ -135,9 +256,24 @@ impl Usage {
         plus(&mut self.output, other.output);
         plus(&mut self.reasoning, other.reasoning);
         plus(&mut self.audio_input, other.audio_input);
+        plus(&mut self.audio_cache_read, other.audio_cache_read);
         plus(&mut self.audio_output, other.audio_output);
+        plus(&mut self.image_input, other.image_input);
+        plus(&mut self.image_output, other.image_output);
+        plus(&mut self.video_input, other.video_input);
+        self.units.merge(other.units, |count, other| *count = count.saturating_add(other));
+        // Costs are summed as costs: of two attempts only one may have told its own.
+        self.cost = None;
+        self.tier = self.tier.filter(|tier| other.tier == Some(*tier));
         self.estimated |= other.estimated;
     }
+}
+
+/// Takes a part out of a whole, at most all of it.
+fn take(whole: &mut u64, part: u64) -> u64 {
+    let part = part.min(*whole);
+    *whole -= part;
+    part
 }
 
 fn sum<const N: usize>(counts: [Option<u64>; N]) -> u64 {
@@ -161,5 +297,22 @@ mod tests {
         usage.add(&Usage::new(10, 20).reasoning(5));
         assert_eq!(usage, Usage::new(11, 22).reasoning(5));
         assert_eq!(usage.cache_read, None);
+        usage.units.searches = 1;
+        usage.add(&usage.clone());
+        assert_eq!(usage.units.searches, 2);
+    }
+
+    #[test]
+    fn what_is_priced_apart_adds_up_to_all_tokens() {
+        let mut usage = Usage::new(60, 50).cache_read(40).cache_write(7).reasoning(5);
+        usage.tool_prompt = Some(3);
+        usage.cache_write_1h = Some(2);
+        usage.audio_input = Some(30);
+        usage.audio_cache_read = Some(10);
+        (usage.image_input, usage.video_input) = (Some(4), Some(400));
+        (usage.audio_output, usage.image_output) = (Some(20), Some(6));
+        let mut sum = 0;
+        usage.metered(|_, count| sum += count);
+        assert_eq!(sum, usage.total());
     }
 }

@@ -1,7 +1,8 @@
 //! Where LLM providers are and what their models can do, as data.
 //!
 //! Three tables are compiled in, read at first use and never changed: the providers that speak a dialect of ours
-//! ([`providers`]), what models can do ([`capabilities`]) and what their tokens cost ([`price`]). Names are those of LiteLLM:
+//! ([`providers`]), what the translation must know of models ([`capabilities`]), and what they cost ([`Catalogue`], [`price`]), which a
+//! [`PriceMap`] of one's own can be laid over. Names are those of LiteLLM:
 //! `provider/model`, or a model that everybody knows by its bare name.
 //!
 //! ```
@@ -20,13 +21,15 @@
 //! them up. A model that is in no table is assumed to be able to do everything, and its price is unknown.
 
 mod capabilities;
+mod catalogue;
 mod model;
 mod pattern;
-mod price;
 mod provider;
 mod resolve;
 
 pub use capabilities::{BadTable, Table, capabilities};
-pub use price::price;
+pub use catalogue::{
+    ABILITIES, BadPriceMap, Catalogue, CatalogueBuilder, Model, PriceMap, price, set_rate,
+};
 pub use provider::{NoAddress, Provider, provider, providers};
 pub use resolve::{Resolved, UnknownModel, resolve};

@@ -17,12 +17,58 @@ pub(crate) fn bare(model: &str) -> Cow<'_, str> {
     if model.contains('.') { Cow::Owned(model.replace('.', "-")) } else { Cow::Borrowed(model) }
 }
 
+/// The names under which a model of this provider may be listed, its own first: a snapshot, a tuned model or a region's copy that is not
+/// listed itself costs what that which it was made of does.
+pub(crate) fn spellings<'a>(
+    provider: &str,
+    model: &'a str,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let routed = match provider {
+        // How to call it: no part of the name.
+        "bedrock" => after(model, &["converse/", "invoke/", "converse_like/"]),
+        _ => model,
+    };
+    let home = match (provider, routed.split_once('.')) {
+        ("bedrock", Some((region, rest))) if REGIONS.contains(&region) => rest,
+        _ => routed,
+    };
+    let names = [model, routed, home, untuned(home), without_date(home), until(home, '@')];
+    let mut last = None;
+    names.into_iter().filter(move |name| last.replace(*name) != Some(*name))
+}
+
+/// Where Bedrock's inference profiles begin with.
+const REGIONS: &[&str] =
+    &["us", "eu", "apac", "global", "jp", "au", "ca", "sa", "us-gov", "in", "uk"];
+
+fn after<'a>(model: &'a str, prefixes: &[&str]) -> &'a str {
+    prefixes.iter().find_map(|prefix| model.strip_prefix(prefix)).unwrap_or(model)
+}
+
+/// `ft:gpt-4o-2024-08-06:org::id` costs what all tuned models of its base do.
+fn untuned(model: &str) -> &str {
+    let name = model.strip_prefix("ft:").and_then(|name| name.find(':'));
+    name.map_or(model, |end| &model[..end + "ft:".len()])
+}
+
 /// Without a snapshot's date of eight digits and the like: `claude-opus-4-1-20250805`, `claude-3-5-haiku-latest`.
 pub(crate) fn undated(model: &str) -> &str {
     match model.rsplit_once('-') {
         Some((rest, last)) if last == "latest" || is_number(last, 8) => rest,
         _ => model,
     }
+}
+
+/// The same of OpenAI's dates, too: `gpt-4.1-2025-04-14`.
+fn without_date(model: &str) -> &str {
+    let Some((rest, date)) = model.len().checked_sub(11).and_then(|at| model.split_at_checked(at))
+    else {
+        return undated(model);
+    };
+    let mut parts = date.split('-');
+    let dated = parts.next() == Some("")
+        && [4, 2, 2].into_iter().all(|digits| parts.next().is_some_and(|p| is_number(p, digits)));
+    if dated { rest } else { undated(model) }
 }
 
 /// Without the version that Bedrock appends: `claude-opus-4-6-v1`.

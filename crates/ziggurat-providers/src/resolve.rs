@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::catalogue::Catalogue;
 use crate::pattern;
-use crate::price;
 use crate::provider::{self, Provider, providers, unsupported};
 
 /// Where a model is.
@@ -148,13 +148,14 @@ fn near_prefix(prefix: &str, rest: &str) -> Option<String> {
 }
 
 fn near_model(model: &str) -> Option<String> {
-    let sellers = providers().iter().filter(|row| price::is_listed(row.prefix(), model));
+    let catalogue = Catalogue::builtin();
+    let sellers = providers().iter().filter(|row| catalogue.is_listed(row.prefix(), model));
     // Who makes it rather than a reseller, where that can be seen: `deepseek/deepseek-v4-pro`.
     let seller = sellers.min_by_key(|row| !model.starts_with(row.prefix()));
     if let Some(seller) = seller {
         return Some(format!("{}/{model}", seller.prefix()));
     }
-    let known = ["openai", "anthropic"].into_iter().flat_map(price::listed);
+    let known = ["openai", "anthropic"].into_iter().flat_map(|of| catalogue.names(of));
     nearest(model, known).map(str::to_owned)
 }
 

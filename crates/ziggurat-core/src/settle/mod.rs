@@ -326,7 +326,7 @@ impl Scope {
         self.report(|record| record.cost(cost));
     }
 
-    /// Says what the tokens of this attempt, or call, cost.
+    /// Says what this attempt, or call, is billed by.
     pub fn set_price(&self, price: &Price) {
         self.report(|record| record.price(price));
     }

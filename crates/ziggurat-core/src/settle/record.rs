@@ -16,7 +16,7 @@ pub(super) struct Record {
     end: Option<(End, Duration)>,
     registrants: SmallVec<[Registrant; 4]>,
     usage: Option<Usage>,
-    price: Option<Price>,
+    price: Price,
     told_cost: Option<Cost>,
     first_content: Option<Instant>,
     deployment: Option<Str>,
@@ -30,7 +30,7 @@ impl Record {
             end: None,
             registrants: SmallVec::new(),
             usage: None,
-            price: None,
+            price: Price::default(),
             told_cost: None,
             first_content: None,
             deployment: None,
@@ -87,7 +87,7 @@ impl Record {
     }
 
     pub(super) fn price(&mut self, price: &Price) {
-        self.price = Some(*price);
+        self.price = price.clone();
     }
 
     pub(super) fn content(&mut self, now: Instant) {
@@ -128,6 +128,10 @@ impl Record {
     }
 
     fn total_cost(&self) -> Option<Cost> {
-        self.told_cost.or_else(|| self.price?.cost(&self.usage?))
+        self.told_cost.or_else(|| {
+            let usage = self.usage.as_ref()?;
+            let known = !self.price.is_unknown() || usage.cost.is_some();
+            known.then(|| self.price.cost(usage))?
+        })
     }
 }

@@ -39,7 +39,7 @@ struct Books {
 
 impl Books {
     fn cost(&self) -> Option<Cost> {
-        self.told_cost.or_else(|| self.price?.cost(&self.usage?))
+        self.told_cost.or_else(|| self.price.as_ref()?.cost(&self.usage?))
     }
 
     fn least_output(&mut self, tokens: u64) {

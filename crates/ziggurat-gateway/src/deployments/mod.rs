@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use tower::util::option_layer;
 use tower_layer::Layer;
 use ziggurat_core::{
-    Capabilities, Dialect, Error, ErrorKind, NanoDollars, Operation, Price, RawJson, Secret, Str,
+    Capabilities, Dialect, Error, ErrorKind, Operation, Price, RawJson, Secret, Str,
 };
 use ziggurat_dialects::ANTHROPIC;
 use ziggurat_http::transport::TransportOptions;
@@ -209,7 +209,7 @@ impl Maker {
             [stack(false), stack(true)],
             deployment.dialect == ANTHROPIC,
         );
-        Ok(self.around(service, found.model, deployment.price))
+        Ok(self.around(service, found.model, deployment.price.clone()))
     }
 
     fn mock(&self, mock: Mock, model: &str) -> Endpoint<Upstream> {
@@ -366,34 +366,14 @@ fn capabilities(provider: &Provider, model: &str, info: &ModelInfo) -> Arc<Capab
     known
 }
 
-/// What a model's tokens cost: what the catalogue says, and over it the configuration.
+/// What a model costs: what the catalogue says, and over it the configuration.
 fn price(provider: &Provider, model: &str, info: &ModelInfo) -> Option<Price> {
-    let known = ziggurat_providers::price(provider.prefix(), model);
-    let given = |name: &str| info.prices.get(name).copied().and_then(per_million);
-    let mut price = known.unwrap_or_default();
-    for (name, slot) in [
-        ("input_cost_per_token", &mut price.input),
-        ("output_cost_per_token", &mut price.output),
-        ("cache_read_input_token_cost", &mut price.cache_read),
-        ("cache_creation_input_token_cost", &mut price.cache_write),
-        ("cache_creation_input_token_cost_above_1hr", &mut price.cache_write_1h),
-        ("output_cost_per_reasoning_token", &mut price.reasoning),
-    ] {
-        *slot = given(name).or(*slot);
+    let mut price = ziggurat_providers::price(provider.prefix(), model).unwrap_or_default();
+    for (name, dollars) in &info.prices {
+        // Written out in full, a float has the digits that its author wrote.
+        ziggurat_providers::set_rate(&mut price, name, &dollars.to_string());
     }
-    (price != Price::default()).then_some(price)
-}
-
-/// Dollars per token as nano-dollars per million tokens.
-fn per_million(dollars: f64) -> Option<NanoDollars> {
-    // Beyond a thousand dollars a token nobody means it, and floats stay exact enough.
-    let nanos = (dollars * 1e15).round();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "within the range just checked"
-    )]
-    (0.0..=1e18).contains(&nanos).then_some(NanoDollars(nanos as u64))
+    (!price.is_unknown()).then_some(price)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use ziggurat_dialects::OPENAI;
 
+use ziggurat_core::{Meter, NanoDollars, ServiceTier};
+
 use super::*;
 use crate::config;
 
@@ -79,16 +81,18 @@ fn what_is_configured_reaches_the_deployment() {
 #[test]
 fn prices_come_from_the_catalogue_and_the_file_wins() {
     let plain = deployment("model: openai/gpt-4o-mini", "", KEY).price.unwrap();
-    assert_eq!(plain.input, Some(NanoDollars(150_000_000)));
+    assert_eq!(plain.rate(Meter::Input), Some(NanoDollars(150_000_000)));
     let given = deployment(
         "model: openai/gpt-4o-mini, input_cost_per_token: 0.000001",
-        ", model_info: {cache_read_input_token_cost: 5e-7}",
+        ", model_info: {cache_read_input_token_cost: 5e-7, output_cost_per_token_flex: 1.25e-07}",
         KEY,
     );
     let given = given.price.unwrap();
-    assert_eq!(given.input, Some(NanoDollars(1_000_000_000)));
-    assert_eq!(given.cache_read, Some(NanoDollars(500_000_000)));
-    assert_eq!(given.output, plain.output);
+    let flex = given.rate_for(Meter::Output, 1, Some(ServiceTier::Flex));
+    assert_eq!(flex, Some((Meter::Output, NanoDollars(125_000_000))));
+    assert_eq!(given.rate(Meter::Input), Some(NanoDollars(1_000_000_000)));
+    assert_eq!(given.rate(Meter::CacheRead), Some(NanoDollars(500_000_000)));
+    assert_eq!(given.rate(Meter::Output), plain.rate(Meter::Output));
     let based =
         deployment("model: openai/my-tuned", ", model_info: {base_model: gpt-4o-mini}", KEY);
     assert_eq!(based.price, Some(plain));

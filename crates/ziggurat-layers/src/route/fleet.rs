@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ziggurat_core::{Call, Error, ErrorKind, NanoDollars, Str, Ticket};
+use ziggurat_core::{Call, Error, ErrorKind, Meter, Str, Ticket};
 
 use super::bits::Bits;
 use super::clock::SECOND;
@@ -629,10 +629,8 @@ impl Facts {
     fn new(settings: &Arc<Settings>, most: [Option<u64>; 2], number: u16) -> Self {
         let float = |limit: Option<u64>| limit.map_or(0.0, |limit| limit as f64);
         let weight = settings.weight.filter(|weight| weight.is_finite() && *weight > 0.0);
-        let price = |nanos: Option<NanoDollars>| nanos.map(|nanos| nanos.0);
-        let cost = settings
-            .price
-            .and_then(|known| Some(price(known.input)?.saturating_add(price(known.output)?)));
+        let rate = |meter| settings.price.as_ref()?.rate(meter);
+        let cost = rate(Meter::Input).and_then(|input| Some((input + rate(Meter::Output)?).0));
         // Where nobody has a limit, tokens are compared as they are.
         let tokens = match most {
             [None, None] => 1.0,
