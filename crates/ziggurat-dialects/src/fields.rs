@@ -52,6 +52,8 @@ pub enum Names {
     OpenAi,
     /// Anthropic Messages.
     Anthropic,
+    /// Ollama's own API.
+    Ollama,
     /// A call built in code, or a dialect whose words are not listed: the superset's own.
     Superset,
 }
@@ -63,6 +65,7 @@ impl Names {
         match source.as_ref().map(|dialect| dialect.name()) {
             Some("openai") => Self::OpenAi,
             Some("anthropic") => Self::Anthropic,
+            Some("ollama") => Self::Ollama,
             _ => Self::Superset,
         }
     }
@@ -73,6 +76,7 @@ impl Names {
         let own = match self {
             Self::OpenAi => crate::openai::word(field),
             Self::Anthropic => crate::anthropic::word(field),
+            Self::Ollama => crate::ollama::word(field),
             Self::Superset => None,
         };
         own.unwrap_or_else(|| superset(field))
@@ -92,6 +96,8 @@ impl Names {
     pub fn part(self, message: &Message, index: usize) -> Cow<'static, str> {
         match message.at {
             None => self.name(Field::Messages).into(),
+            // Content is one text there, and what else a message holds stands beside it.
+            Some(_) if self == Self::Ollama => self.message(message),
             Some(_) => self.item(&self.member(&self.message(message), "content"), index),
         }
     }
@@ -100,7 +106,7 @@ impl Names {
     #[must_use]
     pub fn item(self, list: &str, index: impl std::fmt::Display) -> Cow<'static, str> {
         match self {
-            Self::Anthropic => format!("{list}.{index}").into(),
+            Self::Anthropic | Self::Ollama => format!("{list}.{index}").into(),
             Self::OpenAi | Self::Superset => format!("{list}[{index}]").into(),
         }
     }

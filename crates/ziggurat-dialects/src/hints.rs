@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use ziggurat_core::{Error, ErrorKind, Secret};
 
 /// Whether a message has these words, in any case.
 pub(crate) fn contains(message: &str, words: &str) -> bool {
@@ -169,6 +170,22 @@ pub(crate) fn redact(message: &str) -> Cow<'_, str> {
     }
     let words = message.split(' ').map(|word| if secret(word) { "[redacted]" } else { word });
     Cow::Owned(words.collect::<Vec<_>>().join(" "))
+}
+
+/// Adds a key as a bearer token.
+///
+/// # Errors
+///
+/// When the key cannot be a header's value.
+pub(crate) fn bearer(headers: &mut HeaderMap, key: Option<&Secret>) -> Result<(), Error> {
+    let Some(key) = key else { return Ok(()) };
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(|_| {
+        let message = "the provider's key has characters that a header cannot carry";
+        Error::new(ErrorKind::Server, message)
+    })?;
+    value.set_sensitive(true);
+    headers.insert(header::AUTHORIZATION, value);
+    Ok(())
 }
 
 /// A model's name as part of a path. Names hold slashes and colons, which are sent as they are.

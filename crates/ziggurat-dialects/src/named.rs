@@ -2,10 +2,10 @@
 
 use ziggurat_core::Dialect;
 
-use crate::{ANTHROPIC, OPENAI};
+use crate::{ANTHROPIC, OLLAMA, OPENAI};
 
 /// Every dialect of this crate. One more is a line here.
-static ALL: [Dialect; 2] = [OPENAI, ANTHROPIC];
+static ALL: [Dialect; 3] = [OPENAI, ANTHROPIC, OLLAMA];
 
 /// Every dialect of this crate, OpenAI Chat first.
 #[must_use]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use ziggurat_core::{Error, Str};
 
-use crate::json::Object;
+use crate::json::{self, Fields, Object};
 
 /// What a dialect allows in a name.
 #[derive(Clone, Copy, Debug)]
@@ -19,15 +19,24 @@ pub struct Rule {
     pub allows: fn(u8) -> bool,
 }
 
+/// How a failed tool's answer begins where a dialect has no other way to say it.
+pub(crate) const FAILED: &str = "Error: ";
+
 /// Letters, digits, `_` and `-`.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+fn is_ascii(byte: u8) -> bool {
+    byte.is_ascii_graphic()
 }
 
 fn is_any(_: u8) -> bool {
     true
 }
 
+/// Names where a dialect sets no rule.
+pub const ANY_NAMES: Rule = Rule { max: 256, allows: is_ascii };
 /// Names of OpenAI's tools.
 pub const OPENAI_NAMES: Rule = Rule { max: 64, allows: is_plain };
 /// Ids of OpenAI's tool calls: anything, but not longer than 40 characters (`string_above_max_length`).
@@ -165,6 +174,13 @@ pub(crate) fn write_input(arguments: &Str, free_text: bool, out: &mut Vec<u8>) {
             object.end();
         }
     }
+}
+
+/// The text that a tool was called with which takes free text.
+pub(crate) fn free_text(arguments: &Str) -> Str {
+    let fields = serde_json::from_str::<Fields<'_>>(arguments);
+    let input = fields.ok().and_then(|mut fields| fields.take("input"));
+    input.and_then(|input| json::shared_text(input, arguments)).unwrap_or_else(|| arguments.clone())
 }
 
 #[cfg(test)]

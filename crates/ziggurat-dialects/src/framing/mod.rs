@@ -1,4 +1,5 @@
 //! How streams are cut into events.
 
 pub mod event_stream;
+pub mod ndjson;
 pub mod sse;

@@ -6,10 +6,12 @@ pub(crate) mod models;
 pub(crate) mod parts;
 pub(crate) mod usage;
 
-use std::fmt;
+use http::{HeaderName, header};
+use ziggurat_core::Dialect;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use ziggurat_core::{Dialect, Error, ErrorKind, Origin, Secret};
+pub(crate) use crate::hints::bearer as authorize;
+pub(crate) use crate::plain_error::malformed;
+pub(crate) use crate::tools::FAILED;
 
 /// The provider's name for a request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -44,31 +46,9 @@ pub(crate) const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 /// The longest name of an answer or of a model that is repeated in every event, in bytes.
 pub(crate) const LONGEST_NAME: usize = 256;
 
-/// How a failed tool's answer begins: these dialects have no other way to say it.
-pub(crate) const FAILED: &str = "Error: ";
-
 /// Whether a dialect is one of this API, so that ids of files and codes of errors mean the same.
 pub(crate) fn is_family(dialect: Dialect) -> bool {
     matches!(dialect.name(), "openai" | "responses")
-}
-
-/// Adds the credential as a bearer token.
-pub(crate) fn authorize(headers: &mut HeaderMap, key: Option<&Secret>) -> Result<(), Error> {
-    let Some(key) = key else { return Ok(()) };
-    let value = HeaderValue::try_from(format!("Bearer {}", key.expose()));
-    let mut value = value.map_err(|_| {
-        let message = "the provider's key has characters that a header cannot carry";
-        Error::new(ErrorKind::Server, message)
-    })?;
-    value.set_sensitive(true);
-    headers.insert(header::AUTHORIZATION, value);
-    Ok(())
-}
-
-/// The provider's answer cannot be read.
-pub(crate) fn malformed(what: impl fmt::Display) -> Error {
-    Error::new(ErrorKind::BadUpstream, format!("the provider's answer is malformed: {what}"))
-        .with_origin(Origin::Provider)
 }
 
 /// The tier that served, by a name that these dialects' clients know. Anthropic's `standard` is `default`; its `batch` is

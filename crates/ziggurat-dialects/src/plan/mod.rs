@@ -5,13 +5,15 @@ mod marks;
 mod params;
 mod thinking;
 mod tools;
+mod turns;
 
 use ziggurat_core::{Dialect, Target};
 
 pub(crate) use marks::{Budget, Marks};
 pub(crate) use params::Params;
-pub(crate) use thinking::{Mode, Thinking, strip_foreign, think};
+pub(crate) use thinking::{Mode, Thinking, effort_of, strip_foreign, think};
 pub(crate) use tools::{Choice, Tools};
+pub(crate) use turns::{Abilities, Piece, Turn, turns};
 
 use crate::Names;
 use crate::tools::Rule;

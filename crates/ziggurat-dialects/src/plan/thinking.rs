@@ -320,7 +320,7 @@ fn budget_of(effort: Effort, caps: &Capabilities) -> u64 {
 }
 
 /// The effort that goes with a budget in tokens: the same table, backwards.
-fn effort_of(budget: u64) -> Effort {
+pub(crate) fn effort_of(budget: u64) -> Effort {
     match budget {
         0..=512 => Effort::Minimal,
         513..=1024 => Effort::Low,

@@ -63,8 +63,25 @@ pub(crate) enum Choice {
 }
 
 impl<'a> Tools<'a> {
-    /// Decides which tools are sent.
+    /// Decides which tools are sent, and how the answer is bound to a form.
     pub(crate) fn plan(
+        chat: &'a Chat,
+        scene: &Scene<'_>,
+        losses: &mut Losses,
+    ) -> Result<Self, Error> {
+        let mut tools = Self::listed(chat, scene, losses)?;
+        if tools.list.is_empty() && !scene.is_own() {
+            tools.remember(&chat.messages, scene, losses);
+        }
+        tools.output(chat, scene, losses)?;
+        if !tools.list.is_empty() {
+            tools.single = chat.parallel_tools.map(|parallel| !parallel);
+        }
+        Ok(tools)
+    }
+
+    /// Decides which tools are sent, and which of them is to be called, for a dialect that binds answers by itself.
+    pub(crate) fn listed(
         chat: &'a Chat,
         scene: &Scene<'_>,
         losses: &mut Losses,
@@ -97,13 +114,6 @@ impl<'a> Tools<'a> {
             }
         }
         tools.choose(chat, scene, losses)?;
-        if tools.list.is_empty() && !scene.is_own() {
-            tools.remember(&chat.messages, scene, losses);
-        }
-        tools.output(chat, scene, losses)?;
-        if !tools.list.is_empty() {
-            tools.single = chat.parallel_tools.map(|parallel| !parallel);
-        }
         Ok(tools)
     }
 
@@ -208,7 +218,7 @@ impl<'a> Tools<'a> {
         let path = scene.names.member(
             at,
             match scene.names {
-                Names::OpenAi => "function.parameters",
+                Names::OpenAi | Names::Ollama => "function.parameters",
                 Names::Anthropic => "input_schema",
                 _ => "parameters",
             },

@@ -16,6 +16,7 @@ use super::{ANTHROPIC, citation, error, models, stop};
 use crate::fence::Fence;
 use crate::json::{self, Array, At, Fields, Object};
 use crate::origin;
+pub(super) use crate::tools::free_text;
 
 // === reading ===
 
@@ -140,13 +141,6 @@ fn undo(part: &mut Part, restore: &Restore) {
         }
         _ => {}
     }
-}
-
-/// The text that a tool was called with which takes free text.
-pub(super) fn free_text(arguments: &Str) -> Str {
-    let fields = serde_json::from_str::<Fields<'_>>(arguments);
-    let input = fields.ok().and_then(|mut fields| fields.take("input"));
-    input.and_then(|input| json::shared_text(input, arguments)).unwrap_or_else(|| arguments.clone())
 }
 
 fn is_call(part: &Part) -> bool {
