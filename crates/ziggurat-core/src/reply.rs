@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::raw::RawBody;
 use crate::settle::{End, Guard, Scope};
 use crate::{
-    Answer, Body, Dialect, Error, Event, Facts, Frame, Loss, RateLimits, Restore, Str,
+    Answer, Body, Cost, Dialect, Error, Event, Facts, Frame, Loss, RateLimits, Restore, Str,
     StreamDecoder, Usage,
 };
 
@@ -54,6 +54,8 @@ pub struct ReplyHead {
     pub group: Option<Str>,
     /// How much is left of the gateway's own limits.
     pub limits: RateLimits,
+    /// What the answer cost, where that is known before it is delivered. What attempts cost that were lost is not in it.
+    pub cost: Option<Cost>,
     /// How long the provider took to begin its answer, where it is known.
     pub provider_time: Option<std::time::Duration>,
     /// What was lost on the way there, and for a whole answer on the way back.
@@ -75,6 +77,7 @@ impl Default for ReplyHead {
             fallbacks: 0,
             group: None,
             limits: RateLimits::default(),
+            cost: None,
             provider_time: None,
             losses: Vec::new(),
         }

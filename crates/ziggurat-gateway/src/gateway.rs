@@ -62,8 +62,9 @@ impl Gateway {
         env: &dyn Environment,
         registries: &Registries,
     ) -> Result<(Self, Vec<Problem>), Report> {
-        let shared = Shared::new(&config, env, registries);
+        let (shared, unpriced) = Shared::new(&config, env, registries);
         let mut report = Report::default();
+        report.warnings.extend(unpriced);
         let mut makers = Vec::new();
         for entry in &config.deployments {
             match Maker::new(entry, &shared) {

@@ -45,6 +45,7 @@ pub mod names;
 mod notes;
 pub mod observe;
 pub mod policies;
+mod prices;
 mod registries;
 pub mod reload;
 pub mod run;

@@ -115,7 +115,7 @@ mod tests {
         let (config, _) =
             config::parse(text.as_bytes(), "config.yaml", &HashMap::new()).expect("is right");
         let (env, registries) = (HashMap::new(), Registries::new());
-        let shared = Shared::new(&config, &env, &registries);
+        let (shared, _) = Shared::new(&config, &env, &registries);
         let makers = config.deployments.iter().map(|entry| Maker::new(entry, &shared).unwrap().0);
         let catalogue = catalogue(&config, makers.collect(), &registries, 0);
         let mut notes = of(&config, catalogue.table());

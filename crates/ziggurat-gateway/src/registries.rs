@@ -17,12 +17,14 @@ use ziggurat_layers::cache::Caches;
 use ziggurat_layers::rate_limit::Limiter;
 use ziggurat_layers::retry::RetryBudgets;
 use ziggurat_layers::route::Registry;
+use ziggurat_providers::Catalogue;
 use ziggurat_store::redis::{
     BadSettings, CacheStore, LimitStore, Redis, Settings, SharedCoolDowns,
 };
 
 use crate::checks::Checks;
-use crate::config::{Config, OwnCacheSettings, OwnRedisSettings, RedisSettings};
+use crate::config::{Config, OwnCacheSettings, OwnRedisSettings, Problem, RedisSettings};
+use crate::prices;
 
 /// The books of a gateway. Clones share them.
 ///
@@ -57,6 +59,7 @@ pub struct Registries {
     sharing: Arc<Mutex<Option<Sharing>>>,
     transports: Arc<Mutex<HashMap<TransportOptions, Transport>>>,
     cache: Arc<Mutex<Option<Kept>>>,
+    catalogue: Arc<Mutex<Option<Arc<Catalogue>>>>,
 }
 
 /// Answers that are kept, and what was configured of them: when that changes, they are others.
@@ -147,6 +150,17 @@ impl Registries {
         let cool_downs = Arc::new(SharedCoolDowns::start(&redis, &self.health));
         *sharing = Some(Sharing { server, cool_downs: Arc::downgrade(&cool_downs) });
         Some(cool_downs)
+    }
+
+    /// What is known of models: the list that is configured, else the built-in one. A list that cannot be read now is the one that was read
+    /// before. Blocks.
+    pub(crate) fn catalogue(&self, config: &Config) -> (Option<Arc<Catalogue>>, Vec<Problem>) {
+        let (read, problems) = prices::read(config);
+        let mut kept = lock(&self.catalogue);
+        if read.is_some() || config.litellm.model_cost_map_url.is_none() {
+            *kept = read;
+        }
+        (kept.clone(), problems)
     }
 
     /// The transport with these options, and its open connections.

@@ -177,12 +177,21 @@ impl Price {
         tier: Option<ServiceTier>,
     ) -> Option<(Meter, NanoDollars)> {
         let book = self.0.as_deref()?;
+        let own = Some(&meter).filter(|_| !book.follows(meter));
         let known = |meter: &Meter| Some((*meter, book.rate(*meter, prompt, tier)?));
-        std::iter::once(&meter).chain(meter.instead()).find_map(known)
+        own.into_iter().chain(meter.instead()).find_map(known)
     }
 }
 
 impl Book {
+    /// Whether a meter costs what that does which stands for it, and lists name only the latter under other terms.
+    fn follows(&self, meter: Meter) -> bool {
+        let Some(other) = meter.instead().first() else { return false };
+        let own = find(&self.standard, meter);
+        own == find(&self.standard, *other)
+            && !self.other.iter().any(|(_, rates)| find(rates, meter).is_some())
+    }
+
     fn rate(&self, meter: Meter, prompt: u64, tier: Option<ServiceTier>) -> Option<NanoDollars> {
         let standard = find(&self.standard, meter);
         let long = self.step(meter, prompt, None);
@@ -273,6 +282,16 @@ mod tests {
         );
         assert_eq!(price().rate_for(Meter::WebSearch, 1, None), None);
         assert_eq!(Price::default().rate_for(Meter::Input, 1, None), None);
+    }
+
+    #[test]
+    fn what_costs_the_same_rises_and_falls_together() {
+        let price = price().with(Meter::Reasoning, NanoDollars(600));
+        let rate = price.rate_for(Meter::Reasoning, 300_000, None);
+        assert_eq!(rate, Some((Meter::Output, NanoDollars(900))));
+        let own = price.with(Meter::Reasoning, NanoDollars(700));
+        let rate = own.rate_for(Meter::Reasoning, 300_000, None);
+        assert_eq!(rate, Some((Meter::Reasoning, NanoDollars(700))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Usage: this dialect counts cached input beside the rest, and reasoning inside the output.
 
-use ziggurat_core::Usage;
+use ziggurat_core::{ServiceTier, Usage};
 
 use crate::json::{Fields, Object};
 
@@ -14,6 +14,8 @@ pub(super) struct Counts {
     cache_write_1h: Option<u64>,
     output: Option<u64>,
     thinking: Option<u64>,
+    searches: Option<u64>,
+    tier: Option<ServiceTier>,
 }
 
 impl Counts {
@@ -40,6 +42,13 @@ impl Counts {
         {
             counts.thinking = count(&mut details, "thinking_tokens");
         }
+        if let Some(used) = usage.take("server_tool_use")
+            && let Ok(mut used) = serde_json::from_str::<Fields<'_>>(used)
+        {
+            counts.searches = count(&mut used, "web_search_requests");
+        }
+        let tier = usage.get("service_tier");
+        counts.tier = tier.and_then(|word| ServiceTier::parse(word.trim_matches('"')));
         counts
     }
 
@@ -59,6 +68,8 @@ impl Counts {
         take(&mut self.cache_write_1h, later.cache_write_1h);
         take(&mut self.output, later.output);
         take(&mut self.thinking, later.thinking);
+        take(&mut self.searches, later.searches);
+        self.tier = later.tier.or(self.tier);
     }
 
     /// In the arithmetic of all dialects.
@@ -74,6 +85,8 @@ impl Counts {
         usage.cache_write_1h = self.cache_write_1h.filter(|_| usage.cache_write.is_some());
         usage.reasoning =
             self.thinking.map(|tokens| self.output.map_or(tokens, |all| tokens.min(all)));
+        usage.units.searches = self.searches.unwrap_or(0);
+        usage.tier = self.tier;
         usage.output = self.output.map(|all| all - usage.reasoning.unwrap_or(0).min(all));
         usage
     }
@@ -97,6 +110,11 @@ pub(super) fn write(usage: &Usage, object: &mut Object<'_>) {
         let mut details = Object::begin(object.member("output_tokens_details"));
         details.number("thinking_tokens", thinking);
         details.end();
+    }
+    if usage.units.searches > 0 {
+        let mut used = Object::begin(object.member("server_tool_use"));
+        used.number("web_search_requests", usage.units.searches);
+        used.end();
     }
 }
 
@@ -143,9 +161,10 @@ mod tests {
         let counts = Counts::read(
             r#"{"input_tokens":1,"cache_creation_input_tokens":10,"cache_read_input_tokens":null,
                 "cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":6},
-                "output_tokens":2,"server_tool_use":null,"service_tier":"standard"}"#,
+                "output_tokens":2,"server_tool_use":{"web_search_requests":3},"service_tier":"batch"}"#,
         );
         let usage = counts.unwrap().usage();
+        assert_eq!((usage.units.searches, usage.tier), (3, Some(ServiceTier::Batch)));
         assert_eq!((usage.cache_write, usage.cache_write_1h), (Some(10), Some(6)));
         assert_eq!(usage.cache_read, None);
         assert_eq!(usage.total_input(), 11);

@@ -1,6 +1,6 @@
 //! Tokens, as they are counted here: parts are counted within the whole.
 
-use ziggurat_core::Usage;
+use ziggurat_core::{NanoDollars, Usage};
 
 use crate::json::Object;
 use crate::node::Node;
@@ -32,7 +32,17 @@ pub(crate) fn decode(node: &Node<'_>, words: &Words) -> Option<Usage> {
     }
 
     // One pass for the objects, one for what stands in each: this is read from every answer.
-    let [prompt, completion, total, prompt_details, completion_details, hit, cached] = node
+    let [
+        prompt,
+        completion,
+        total,
+        prompt_details,
+        completion_details,
+        hit,
+        cached,
+        cost,
+        searches,
+    ] = node
         .pick([
             words.input,
             words.output,
@@ -42,14 +52,19 @@ pub(crate) fn decode(node: &Node<'_>, words: &Words) -> Option<Usage> {
             // DeepSeek and Moonshot say it on this level.
             "prompt_cache_hit_tokens",
             "cached_tokens",
+            // OpenRouter and Perplexity.
+            "cost",
+            "num_search_queries",
         ])
         .ok()?;
     let count = |node: Option<Node<'_>>| node.and_then(|node| node.as_count());
     let (prompt, completion) = (count(prompt), count(completion));
-    let [read, write, audio_input] =
-        counts(prompt_details.as_ref(), ["cached_tokens", "cache_write_tokens", "audio_tokens"]);
-    let [reasoning, audio_output] =
-        counts(completion_details.as_ref(), ["reasoning_tokens", "audio_tokens"]);
+    let [read, write, audio_input, image_input] = counts(
+        prompt_details.as_ref(),
+        ["cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens"],
+    );
+    let [reasoning, audio_output, image_output] =
+        counts(completion_details.as_ref(), ["reasoning_tokens", "audio_tokens", "image_tokens"]);
     let read = read.or_else(|| count(hit)).or_else(|| count(cached));
     if prompt.is_none() && completion.is_none() {
         return None;
@@ -76,7 +91,23 @@ pub(crate) fn decode(node: &Node<'_>, words: &Words) -> Option<Usage> {
     });
     usage.audio_input = audio_input;
     usage.audio_output = audio_output;
+    (usage.image_input, usage.image_output) = (image_input, image_output);
+    usage.units.searches = count(searches).unwrap_or(0);
+    usage.cost = cost.and_then(|cost| told(&cost, node));
     Some(usage)
+}
+
+/// What the call cost by the server's own word, in dollars: OpenRouter's `cost`, to which it adds what the provider behind it takes where
+/// the caller's own key is used there; Perplexity's `cost.total_cost`.
+fn told(cost: &Node<'_>, usage: &Node<'_>) -> Option<NanoDollars> {
+    let amount = |node: &Node<'_>| NanoDollars::parse(node.text());
+    if cost.is_object() {
+        return amount(&cost.get("total_cost")?);
+    }
+    let own = usage.get("is_byok").is_some_and(|flag| flag.text() == "true");
+    let details = usage.get("cost_details").filter(|_| own);
+    let upstream = details.as_ref().and_then(|details| details.get("upstream_inference_cost"));
+    Some(amount(cost)? + upstream.as_ref().and_then(amount).unwrap_or_default())
 }
 
 /// Writes usage. What nobody told is left out.
@@ -94,8 +125,13 @@ pub(crate) fn encode(out: &mut Vec<u8>, usage: &Usage, words: &Words) {
         ("cached_tokens", usage.cache_read),
         ("cache_write_tokens", usage.cache_write),
         ("audio_tokens", usage.audio_input),
+        ("image_tokens", usage.image_input),
     ];
-    let output = [("reasoning_tokens", usage.reasoning), ("audio_tokens", usage.audio_output)];
+    let output = [
+        ("reasoning_tokens", usage.reasoning),
+        ("audio_tokens", usage.audio_output),
+        ("image_tokens", usage.image_output),
+    ];
     let any = |counts: &[(&str, Option<u64>)]| counts.iter().any(|(_, count)| count.is_some());
     let mut object = Object::begin(out);
     object.number(words.input, usage.total_input());
@@ -125,6 +161,30 @@ mod tests {
         let mut out = Vec::new();
         encode(&mut out, usage, &CHAT);
         serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn a_server_may_say_what_it_costs() {
+        let told = |more: &str| {
+            usage(&format!(r#"{{"prompt_tokens":1,"completion_tokens":1,{more}}}"#))
+                .cost
+                .map(|cost| cost.0)
+        };
+        assert_eq!(told(r#""cost":0.00014"#), Some(140_000));
+        assert_eq!(
+            told(r#""cost":1.4e-4,"is_byok":false,"cost_details":{"upstream_inference_cost":1}"#),
+            Some(140_000)
+        );
+        assert_eq!(
+            told(
+                r#""cost":0.00001,"is_byok":true,"cost_details":{"upstream_inference_cost":0.0001}"#
+            ),
+            Some(110_000)
+        );
+        assert_eq!(told(r#""cost":{"input_tokens_cost":0.1,"total_cost":0.5}"#), Some(500_000_000));
+        for none in [r#""cost":null"#, r#""cost":"a lot""#, r#""cost":-1"#, r#""cost":{}"#] {
+            assert_eq!(told(none), None, "{none}");
+        }
     }
 
     #[test]

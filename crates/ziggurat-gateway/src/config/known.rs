@@ -62,7 +62,6 @@ pub(super) const LITELLM: &[&str] = &[
     "retry",
     "model_alias_map",
     "model_group_settings",
-    "model_cost_map_url",
     "enable_caching_on_provider_specific_optional_params",
     "callbacks",
     "success_callback",
@@ -499,6 +498,7 @@ pub(super) const LITELLM_READ: &[&str] = &[
     "content_policy_fallbacks",
     "cache",
     "cache_params",
+    "model_cost_map_url",
 ];
 
 /// `router_settings` that are read.

@@ -108,6 +108,7 @@
 //! | `allowed_fails` | failures in a minute | see `router_settings` |
 //! | `fallbacks` and the three others | as in `router_settings`, which win | none |
 //! | `cache` | a boolean | `false` |
+//! | `model_cost_map_url` | a URL, or a file, with models and prices in LiteLLM's schema | the built-in catalogue |
 //! | `cache_params.type` | `local`, `redis` | `redis` where a server is named, else `local` |
 //! | `cache_params.url`, or `host`, `port`, `username`, `password`, `db`, `ssl` | a server | the variables `REDIS_URL`, `REDIS_HOST`, … |
 //! | `cache_params.ttl` | seconds, above 0 | 600 |

@@ -32,6 +32,8 @@ pub struct LitellmSettings {
     pub allowed_fails: Option<u32>,
     /// `fallbacks` and their like; see [`Config::fallbacks`](super::Config::fallbacks).
     pub fallbacks: Fallbacks,
+    /// `model_cost_map_url`: a URL or a file with models and prices in LiteLLM's schema, over the built-in ones.
+    pub model_cost_map_url: Option<String>,
     /// `cache` and `cache_params`; nothing is cached, when absent.
     pub cache: Option<CacheSettings>,
 }
@@ -105,6 +107,7 @@ impl LitellmSettings {
             num_retries: fields.read("num_retries", counts::times),
             allowed_fails: fields.read("allowed_fails", counts::fails),
             fallbacks: Fallbacks::read(&mut fields),
+            model_cost_map_url: fields.read("model_cost_map_url", Reader::word),
             cache: CacheSettings::read_switched(&mut fields),
         };
         fields.finish(known::LITELLM, known::section_of);

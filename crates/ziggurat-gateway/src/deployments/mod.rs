@@ -19,7 +19,7 @@ use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Transport};
 use ziggurat_layers::RateLimitLayer;
 use ziggurat_layers::route::{Captured, Endpoint};
-use ziggurat_providers::{Provider, UnknownModel};
+use ziggurat_providers::{Catalogue, Provider, UnknownModel};
 
 use crate::config::{Config, DeploymentConfig, Environment, ModelInfo, Problem};
 use crate::mock::{self, Mock};
@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     options: TransportOptions,
     transport: Transport,
     access: HashMap<&'static str, Access>,
+    /// What is known of models; the built-in one, when absent.
+    catalogue: Option<Arc<Catalogue>>,
 }
 
 /// What the environment says of a provider.
@@ -82,7 +84,8 @@ impl Shared {
         config: &Config,
         env: &dyn Environment,
         registries: &Registries,
-    ) -> Arc<Self> {
+    ) -> (Arc<Self>, Vec<Problem>) {
+        let (catalogue, problems) = registries.catalogue(config);
         let env = config.variables.over(env);
         let variable = |name: &str| env.var(name).ok();
         let access = ziggurat_providers::providers().iter().map(|provider| {
@@ -95,19 +98,25 @@ impl Shared {
             .ziggurat
             .http2_shards
             .map_or(0, |shards| usize::try_from(shards.get()).unwrap_or(usize::MAX));
-        Arc::new(Self {
+        let shared = Self {
             config: config.clone(),
             registries: registries.clone(),
             transport: registries.transport(&options),
             options,
             access: access.collect(),
-        })
+            catalogue,
+        };
+        (Arc::new(shared), problems)
     }
 }
 
 // === impl Shared ===
 
 impl Shared {
+    fn catalogue(&self) -> &Catalogue {
+        self.catalogue.as_deref().unwrap_or_else(|| Catalogue::builtin())
+    }
+
     /// How providers are connected to.
     pub(crate) fn transport_options(&self) -> &TransportOptions {
         &self.options
@@ -273,7 +282,7 @@ impl Maker {
             let name = HeaderName::try_from(name).map_err(|_| "a header has no legal name")?;
             deployment = deployment.header(name, header(value.expose())?);
         }
-        if let Some(price) = price(provider, known_as, &entry.info) {
+        if let Some(price) = price(self.shared.catalogue(), provider, known_as, &entry.info) {
             deployment = deployment.price(price);
         }
         Ok(deployment)
@@ -367,8 +376,14 @@ fn capabilities(provider: &Provider, model: &str, info: &ModelInfo) -> Arc<Capab
 }
 
 /// What a model costs: what the catalogue says, and over it the configuration.
-fn price(provider: &Provider, model: &str, info: &ModelInfo) -> Option<Price> {
-    let mut price = ziggurat_providers::price(provider.prefix(), model).unwrap_or_default();
+fn price(
+    catalogue: &Catalogue,
+    provider: &Provider,
+    model: &str,
+    info: &ModelInfo,
+) -> Option<Price> {
+    let known = catalogue.find(provider.prefix(), model);
+    let mut price = known.map(|model| model.price).unwrap_or_default();
     for (name, dollars) in &info.prices {
         // Written out in full, a float has the digits that its author wrote.
         ziggurat_providers::set_rate(&mut price, name, &dollars.to_string());

@@ -9,7 +9,7 @@ fn makers(text: &str, env: &[(&str, &str)]) -> Vec<Result<(Maker, Vec<String>), 
     let env: HashMap<String, String> =
         env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let (config, _) = config::parse(text.as_bytes(), "config.yaml", &env).unwrap();
-    let shared = Shared::new(&config, &env, &Registries::new());
+    let (shared, _) = Shared::new(&config, &env, &Registries::new());
     let made = |entry| match Maker::new(entry, &shared) {
         Ok((maker, warnings)) => Ok((maker, warnings.iter().map(ToString::to_string).collect())),
         Err(Fault::Wrong(problem)) => Err(format!("wrong: {problem}")),

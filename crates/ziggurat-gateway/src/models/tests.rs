@@ -16,7 +16,7 @@ fn served(text: &str) -> Served {
     let env = HashMap::from([("GROQ_API_KEY".to_owned(), "k".to_owned())]);
     let (config, _) = config::parse(text.as_bytes(), "config.yaml", &env).unwrap();
     let registries = Registries::new();
-    let shared = Shared::new(&config, &env, &registries);
+    let (shared, _) = Shared::new(&config, &env, &registries);
     let makers = config.deployments.iter().map(|entry| Maker::new(entry, &shared).unwrap().0);
     let catalogue = catalogue(&config, makers.collect(), &registries, 7);
     let route = Route::new(Arc::clone(catalogue.table()));

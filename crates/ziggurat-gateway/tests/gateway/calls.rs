@@ -227,3 +227,34 @@ async fn health_is_told_to_everyone() {
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert_eq!(answer.header("access-control-allow-headers"), Some("authorization"));
 }
+
+#[tokio::test]
+async fn an_answer_says_what_it_cost_by_the_list_of_prices() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("prices.json");
+    // A dollar a token in, two out: nobody can overlook which list it was.
+    let prices = json!({"gpt-4o": {
+        "litellm_provider": "openai", "input_cost_per_token": 1, "output_cost_per_token": 2,
+    }});
+    std::fs::write(&list, prices.to_string()).unwrap();
+    let rest = format!("litellm_settings: {{model_cost_map_url: '{}'}}", list.display());
+    let world = World::with(&rest).await;
+    let answer = openai(&world, &chat("gpt", "hi")).await;
+    let usage = &answer.json()["usage"];
+    let count = |name: &str| usage[name].as_u64().unwrap();
+    let (input, output) = (count("prompt_tokens"), count("completion_tokens"));
+    let dollars = |amount: u64| format!("{amount}.000000000");
+    let header = |name: &str| answer.header(name).map(str::to_owned);
+    assert_eq!(header("x-litellm-response-cost"), Some(dollars(input + 2 * output)));
+    assert_eq!(header("x-litellm-response-cost-input"), Some(dollars(input)));
+    assert_eq!(header("x-litellm-response-cost-output"), Some(dollars(2 * output)));
+    assert_eq!(header("x-ziggurat-cost"), Some(dollars(input + 2 * output)));
+    // What is not in the list is in the catalogue, and translated answers have their price, too.
+    let answer = anthropic(&world, &messages("gpt", "hi")).await;
+    assert_eq!(answer.header("x-ziggurat-cost"), Some(&*dollars(input + 2 * output)));
+    let answer = openai(&world, &chat("claude", "hi")).await;
+    let cost = answer.header("x-ziggurat-cost").unwrap();
+    assert!(cost.starts_with("0.000") && cost != "0.000000000", "{cost}");
+    // Nobody knows what an echo costs.
+    assert_eq!(openai(&world, &chat("mock/echo", "hi")).await.header("x-ziggurat-cost"), None);
+}

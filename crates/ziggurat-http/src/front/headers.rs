@@ -6,13 +6,16 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
-use ziggurat_core::{Dialect, Error, LimitKind, Loss, RateLimits, ReplyHead, Str};
+use ziggurat_core::{
+    Cost, Dialect, Error, LimitKind, Loss, NanoDollars, RateLimits, ReplyHead, Str,
+};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-ziggurat-call-id");
 const DEPLOYMENT: HeaderName = HeaderName::from_static("x-ziggurat-deployment");
 const MODEL: HeaderName = HeaderName::from_static("x-ziggurat-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-ziggurat-attempts");
 const FALLBACKS: HeaderName = HeaderName::from_static("x-ziggurat-fallbacks");
+const COST: HeaderName = HeaderName::from_static("x-ziggurat-cost");
 const CACHE_KEY: HeaderName = HeaderName::from_static("x-ziggurat-cache-key");
 const DURATION: HeaderName = HeaderName::from_static("x-ziggurat-duration-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-ziggurat-overhead-ms");
@@ -28,6 +31,16 @@ const LITELLM_MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id
 const LITELLM_MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
 const LITELLM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
 const LITELLM_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const LITELLM_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+const LITELLM_COST_INPUT: HeaderName = HeaderName::from_static("x-litellm-response-cost-input");
+const LITELLM_COST_OUTPUT: HeaderName = HeaderName::from_static("x-litellm-response-cost-output");
+const LITELLM_COST_READ: HeaderName = HeaderName::from_static("x-litellm-response-cost-cache-read");
+const LITELLM_COST_WRITE: HeaderName =
+    HeaderName::from_static("x-litellm-response-cost-cache-creation");
+const LITELLM_COST_REASONING: HeaderName =
+    HeaderName::from_static("x-litellm-response-cost-reasoning");
+const LITELLM_COST_TOOLS: HeaderName =
+    HeaderName::from_static("x-litellm-response-cost-tool-usage");
 const LITELLM_CACHE_KEY: HeaderName = HeaderName::from_static("x-litellm-cache-key");
 const LITELLM_DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const LITELLM_OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
@@ -111,6 +124,11 @@ impl Facts<'_> {
         if head.cached {
             headers.insert(CACHED, HeaderValue::from_static("true"));
         }
+        // What is known already costs nothing, whatever it cost once.
+        let cost = if head.cached { Some(Cost::default()) } else { head.cost };
+        if let Some(cost) = cost {
+            self.write_cost(headers, &cost);
+        }
         if let Some(key) = &head.cache_key {
             let key = text(key);
             if self.litellm {
@@ -122,6 +140,28 @@ impl Facts<'_> {
         if let Some(id) = &head.request_id {
             put(headers, &PROVIDER_REQUEST_ID, text(id));
         }
+    }
+
+    /// Writes dollars. The parts are there only where they are something.
+    fn write_cost(&self, headers: &mut HeaderMap, cost: &Cost) {
+        let dollars = |amount: NanoDollars| HeaderValue::try_from(amount.to_string()).ok();
+        let total = dollars(cost.total());
+        if self.litellm {
+            put(headers, &LITELLM_COST, total.clone());
+            for (name, amount) in [
+                (&LITELLM_COST_INPUT, cost.input),
+                (&LITELLM_COST_OUTPUT, cost.output),
+                (&LITELLM_COST_READ, cost.cache_read),
+                (&LITELLM_COST_WRITE, cost.cache_write),
+                (&LITELLM_COST_REASONING, cost.reasoning),
+                (&LITELLM_COST_TOOLS, cost.units),
+            ] {
+                if amount > NanoDollars::ZERO {
+                    put(headers, name, dollars(amount));
+                }
+            }
+        }
+        put(headers, &COST, total);
     }
 
     fn write_attempts(&self, headers: &mut HeaderMap, attempts: u32, fallbacks: u32) {

@@ -185,7 +185,11 @@ impl Exchange {
                 ReplyBody::Answer(answer.map_err(|error| self.at(error))?)
             }
         };
-        Ok(self.reply(parts, body))
+        let price = self.deployment.as_ref().and_then(|deployment| deployment.price.as_ref());
+        let cost = price.zip(glance.usage.as_ref()).and_then(|(price, usage)| price.cost(usage));
+        let mut reply = self.reply(parts, body);
+        reply.head_mut().cost = cost;
+        Ok(reply)
     }
 
     fn reply(self, parts: response::Parts, body: ReplyBody) -> Reply {

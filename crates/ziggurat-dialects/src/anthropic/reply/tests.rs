@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use ziggurat_core::{Changes, Extras, Stop, Usage};
+use ziggurat_core::{Changes, Extras, ServiceTier, Stop, Usage};
 
 use super::*;
 
@@ -298,12 +298,14 @@ fn reply() -> impl Strategy<Value = ChatReply> {
         };
         let mut reply = ChatReply::new("msg_1", "m");
         reply.choices.push(Choice::new(0, parts, stop));
-        reply.usage = Some(usage);
+        let mut usage = usage;
         if extra {
+            usage.tier = Some(ServiceTier::Priority);
             reply.service_tier = Some(Str::from("priority"));
             reply.extras = Extras::of(ANTHROPIC);
             reply.extras.push(Str::from("container"), RawJson::EMPTY_OBJECT);
         }
+        reply.usage = Some(usage);
         reply
     })
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Answer, ChatReply, Choice, Content, Error, Extras, Operation, Part, Restore, Str, ToolCallKind,
+    Answer, ChatReply, Choice, Content, Error, Extras, Operation, Part, Restore, ServiceTier, Str,
+    ToolCallKind,
 };
 
 use super::MESSAGE;
@@ -56,6 +57,9 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
         Ok(())
     })?;
     root.need("choices")?;
+    if let (Some(usage), Some(tier)) = (&mut reply.usage, &reply.service_tier) {
+        usage.tier = ServiceTier::parse(tier);
+    }
     // Calls without ids get one, each its own.
     for choice in &mut reply.choices {
         name_calls(&reply.id, choice);

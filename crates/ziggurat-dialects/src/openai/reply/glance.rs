@@ -1,8 +1,9 @@
 //! What a gateway reads of a whole answer in passing.
 
 use bytes::Bytes;
-use ziggurat_core::{Glance, Operation, Outline, Str};
+use ziggurat_core::{Glance, Operation, Outline, ServiceTier, Str};
 
+use crate::json;
 use crate::node::Node;
 use crate::openai::OPENAI;
 use crate::openai_api::{error, malformed, usage};
@@ -28,6 +29,9 @@ pub(in crate::openai) fn glance(operation: Operation, body: &Bytes) -> Glance {
     }
     glance.usage =
         usage.and_then(|usage| usage::decode(&Node::root("usage", &usage), &usage::CHAT));
+    if let (Some(usage), Some(tier)) = (&mut glance.usage, member("service_tier")) {
+        usage.tier = json::shared_text(&tier, &tier).and_then(|tier| ServiceTier::parse(&tier));
+    }
     glance.model = model.and_then(|model| Node::root("model", &model).as_string());
     if operation == Operation::Chat && choices.is_none() {
         glance.error = Some(malformed("it has no choices"));
@@ -53,6 +57,8 @@ mod tests {
         assert_eq!(glance.usage, Some(Usage::new(8, 2)));
         assert_eq!(glance.model.unwrap(), "gpt-5.6");
         assert!(glance.error.is_none());
+        let tier = at(r#"{"choices":[],"service_tier":"flex","usage":{"prompt_tokens":8}}"#);
+        assert_eq!(tier.usage.unwrap().tier, Some(ServiceTier::Flex));
     }
 
     #[test]

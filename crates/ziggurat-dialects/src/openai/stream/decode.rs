@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use ziggurat_core::{Error, Event, Restore, Start, Str, StreamDecoder};
+use ziggurat_core::{Error, Event, Restore, ServiceTier, Start, Str, StreamDecoder};
 
 use super::choice::{ChoiceState, Flow};
 use crate::framing::sse::{self, SseEvent};
@@ -107,7 +107,11 @@ impl Decoder {
             return Ok(Kind::Other);
         }
         let usage = usage.or_else(|| groq.as_ref().and_then(|groq| groq.get("usage")));
-        let usage = usage.as_ref().and_then(|usage| usage::decode(usage, &usage::CHAT));
+        let mut usage = usage.as_ref().and_then(|usage| usage::decode(usage, &usage::CHAT));
+        let tier = tier.and_then(|tier| tier.as_string());
+        if let (Some(usage), Some(tier)) = (&mut usage, &tier) {
+            usage.tier = ServiceTier::parse(tier);
+        }
         let choices = choices.filter(Node::is_list);
         let empty = choices.is_none_or(|choices| choices.text()[1..].trim_start().starts_with(']'));
         if empty && usage.is_none() {
@@ -119,7 +123,7 @@ impl Decoder {
             let mut start =
                 Start::new(string(id).unwrap_or_default(), string(model).unwrap_or_default());
             start.created = created.and_then(|created| created.as_count());
-            start.service_tier = string(tier);
+            start.service_tier = tier;
             self.start(start, events);
         }
         if let Some(choices) = choices.filter(|_| !empty) {
