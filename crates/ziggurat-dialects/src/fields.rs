@@ -54,6 +54,8 @@ pub enum Names {
     Anthropic,
     /// Ollama's own API.
     Ollama,
+    /// Bedrock Converse.
+    Converse,
     /// A call built in code, or a dialect whose words are not listed: the superset's own.
     Superset,
 }
@@ -66,6 +68,7 @@ impl Names {
             Some("openai") => Self::OpenAi,
             Some("anthropic") => Self::Anthropic,
             Some("ollama") => Self::Ollama,
+            Some("converse") => Self::Converse,
             _ => Self::Superset,
         }
     }
@@ -77,6 +80,7 @@ impl Names {
             Self::OpenAi => crate::openai::word(field),
             Self::Anthropic => crate::anthropic::word(field),
             Self::Ollama => crate::ollama::word(field),
+            Self::Converse => crate::converse::word(field),
             Self::Superset => None,
         };
         own.unwrap_or_else(|| superset(field))
@@ -106,7 +110,7 @@ impl Names {
     #[must_use]
     pub fn item(self, list: &str, index: impl std::fmt::Display) -> Cow<'static, str> {
         match self {
-            Self::Anthropic | Self::Ollama => format!("{list}.{index}").into(),
+            Self::Anthropic | Self::Converse | Self::Ollama => format!("{list}.{index}").into(),
             Self::OpenAi | Self::Superset => format!("{list}[{index}]").into(),
         }
     }
@@ -170,18 +174,26 @@ pub(crate) fn lose(
     path: String,
     losses: &mut Losses,
 ) -> Result<(), Error> {
-    let foreign = |path: &str| (Names::of(source) == Names::Anthropic).then(|| path.to_owned());
-    let (severity, reason) = match foreign(&path).as_deref() {
+    let (severity, reason) = match (Names::of(source), path.as_str()) {
         // What was said before is with the provider, and what is new makes no sense alone.
-        Some("thread") => {
+        (Names::Anthropic, "thread") => {
             let reason = "no conversations are held there, send all of it without `thread`";
             return losses
                 .drop(Severity::Grave, path, reason)
                 .map_err(|error| error.with_code(NO_THREADS));
         }
-        Some("mcp_servers") => (Severity::Doubtful, "the model cannot call servers by itself"),
-        Some("inference_geo") => {
+        (Names::Anthropic, "mcp_servers") => {
+            (Severity::Doubtful, "the model cannot call servers by itself")
+        }
+        (Names::Anthropic, "inference_geo") => {
             (Severity::Doubtful, "the target does not promise where it computes")
+        }
+        // Who asks for a guard does not expect to be answered without.
+        (Names::Converse, "guardrailConfig") => {
+            (Severity::Doubtful, "the target has no such guardrails")
+        }
+        (Names::Converse, "promptVariables") => {
+            (Severity::Grave, "prompts are not kept there, send the messages")
         }
         _ => (Severity::Harmless, "the target has no such field"),
     };

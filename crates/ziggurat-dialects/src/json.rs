@@ -386,6 +386,11 @@ pub(crate) fn raw_json(written: Vec<u8>) -> Option<RawJson> {
     RawJson::parse(Str::from_utf8(written.into()).ok()?).ok()
 }
 
+/// A value that is written in the code.
+pub(crate) fn constant(json: &'static str) -> RawJson {
+    RawJson::parse(Str::from_static(json)).unwrap_or(RawJson::NULL)
+}
+
 /// A value without white space between its tokens. Numbers, key order and escapes stay as they are.
 pub(crate) fn compact(json: &str, body: &Str) -> Str {
     let space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');

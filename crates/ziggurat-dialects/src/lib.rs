@@ -31,7 +31,9 @@
 //! | [`media`], [`tools`] | data URLs and what their bytes are; names and ids of tools, fitted |
 
 mod anthropic;
+mod arguments;
 mod clock;
+mod converse;
 mod fence;
 mod fields;
 pub mod framing;
@@ -52,6 +54,7 @@ mod sequence;
 pub mod tools;
 
 pub use anthropic::ANTHROPIC;
+pub use converse::CONVERSE;
 pub use fields::{Field, Names};
 pub use named::{all, named};
 pub use ollama::OLLAMA;

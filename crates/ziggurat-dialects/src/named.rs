@@ -2,10 +2,10 @@
 
 use ziggurat_core::Dialect;
 
-use crate::{ANTHROPIC, OLLAMA, OPENAI};
+use crate::{ANTHROPIC, CONVERSE, OLLAMA, OPENAI};
 
 /// Every dialect of this crate. One more is a line here.
-static ALL: [Dialect; 3] = [OPENAI, ANTHROPIC, OLLAMA];
+static ALL: [Dialect; 4] = [OPENAI, ANTHROPIC, CONVERSE, OLLAMA];
 
 /// Every dialect of this crate, OpenAI Chat first.
 #[must_use]

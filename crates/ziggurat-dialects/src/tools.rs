@@ -31,6 +31,11 @@ fn is_ascii(byte: u8) -> bool {
     byte.is_ascii_graphic()
 }
 
+/// Letters, digits, `_`, `-`, `.` and `:`.
+fn is_plain_or_dotted(byte: u8) -> bool {
+    is_plain(byte) || matches!(byte, b'.' | b':')
+}
+
 fn is_any(_: u8) -> bool {
     true
 }
@@ -41,6 +46,10 @@ pub const ANY_NAMES: Rule = Rule { max: 256, allows: is_ascii };
 pub const OPENAI_NAMES: Rule = Rule { max: 64, allows: is_plain };
 /// Ids of OpenAI's tool calls: anything, but not longer than 40 characters (`string_above_max_length`).
 pub const OPENAI_IDS: Rule = Rule { max: 40, allows: is_any };
+/// Names of tools of Bedrock's Converse.
+pub const CONVERSE_NAMES: Rule = Rule { max: 64, allows: is_plain };
+/// Ids of tool calls of Bedrock's Converse.
+pub const CONVERSE_IDS: Rule = Rule { max: 64, allows: is_plain_or_dotted };
 /// Names of Anthropic's tools.
 pub const ANTHROPIC_NAMES: Rule = Rule { max: 128, allows: is_plain };
 /// Ids of Anthropic's tool calls. Their length has no documented limit.
@@ -86,6 +95,23 @@ pub fn made_id(of: &[&str]) -> Str {
         second = hash(b"\xff", hash(text.as_bytes(), second));
     }
     Str::from(format!("call_{first:016x}{second:016x}"))
+}
+
+/// The id to send to a model of Mistral's: itself where it is nine letters or digits, else nine made of it.
+#[must_use]
+pub fn mistral_id(id: &Str) -> Str {
+    const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    if id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return id.clone();
+    }
+    // 62^9 is less than 2^64, so that every digit depends on all of the hash's bits but the few highest.
+    let mut left = hash(id.as_bytes(), FIRST);
+    let mut digit = || {
+        let digit = DIGITS[usize::try_from(left % 62).unwrap_or(0)];
+        left /= 62;
+        char::from(digit)
+    };
+    (0..9).map(|_| digit()).collect::<String>().into()
 }
 
 const FIRST: u64 = 0xcbf2_9ce4_8422_2325;
@@ -207,6 +233,19 @@ mod tests {
         assert_eq!(OPENAI_IDS.fit_id(&id), fitted);
         assert_ne!(OPENAI_IDS.fit_id(&Str::from("x".repeat(42))), fitted);
         assert!(ANTHROPIC_IDS.takes(&ANTHROPIC_IDS.fit_id(&Str::from("fc:1"))));
+    }
+
+    /// MAPPING 20 and 32: ids of other providers differ in their beginnings, and hold what Mistral refuses.
+    #[test]
+    fn mistrals_ids_are_stable_short_and_distinct() {
+        let short = |id: &str| mistral_id(&Str::from(id));
+        assert_eq!(short("abcDEF123"), "abcDEF123");
+        for id in ["call_aaaaaaaa1", "call_aaaaaaaa2", "tooluse_a-_b", "", "abc_ef123"] {
+            let made = short(id);
+            assert_eq!((made.len(), &made), (9, &short(id)));
+            assert!(made.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{made}");
+        }
+        assert_ne!(short("call_aaaaaaaa1"), short("call_aaaaaaaa2"));
     }
 
     #[test]

@@ -159,6 +159,11 @@ impl Params {
         passes
     }
 
+    /// Whether the operator lets something pass.
+    pub(crate) fn has_passed(&self) -> bool {
+        !self.passed.is_empty()
+    }
+
     /// Writes what the operator lets pass.
     pub(crate) fn write_passed(&self, object: &mut Object<'_>) {
         for (name, value) in &self.passed {

@@ -284,7 +284,12 @@ fn is_own(part: &mut Part, scene: &Scene<'_>) -> bool {
     }
     let Some(made) = redacted.as_mut().or(signature.as_mut()) else { return false };
     match origin::origin(made) {
-        Origin::Unknown => !made.is_empty(),
+        // OpenAI's models sign nothing: what their callers carry a gateway gave them. Others carry what their own provider made.
+        Origin::Unknown => {
+            let source = scene.target.source;
+            let given = source.is_none_or(|source| source == scene.own || source == crate::OPENAI);
+            given && !made.is_empty()
+        }
         Origin::Ours => false,
         Origin::Model(name, unmarked) => {
             let own = name == scene.target.model;

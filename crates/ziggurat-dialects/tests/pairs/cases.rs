@@ -92,7 +92,7 @@ fn fragment(index: u32, id: Option<&str>, arguments: &str) -> Value {
 }
 
 fn run(setting: &Setting, stream: &str) -> Vec<Value> {
-    data(&setting.stream(stream.as_bytes(), usize::MAX))
+    data(&setting.stream(stream, usize::MAX))
 }
 
 /// The tool-call deltas of chunks.
@@ -462,7 +462,7 @@ fn a_stream_may_be_cut_anywhere_and_spelled_in_any_way() {
     let other =
         openai(&[chunk(json!({"content": text}), Value::Null), chunk(json!({}), json!("stop"))]);
     for (setting, stream) in [(openai_client(), own), (anthropic_client(), other)] {
-        let whole = setting.stream(stream.as_bytes(), usize::MAX);
+        let whole = setting.stream(&stream, usize::MAX);
         assert!(whole.contains(text));
         let spellings = [
             stream.clone(),
@@ -472,7 +472,7 @@ fn a_stream_may_be_cut_anywhere_and_spelled_in_any_way() {
         ];
         for spelling in &spellings {
             for piece in 1..=spelling.len().min(40) {
-                assert_eq!(setting.stream(spelling.as_bytes(), piece), whole, "pieces of {piece}");
+                assert_eq!(setting.stream(spelling, piece), whole, "pieces of {piece}");
             }
         }
     }
@@ -484,7 +484,7 @@ fn an_error_in_the_middle_is_no_normal_end() {
         json!({"type": "message_start", "message": {"id": "msg_1", "model": "m"}}),
         json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
     ]);
-    let out = openai_client().stream(broken.as_bytes(), usize::MAX);
+    let out = openai_client().stream(&broken, usize::MAX);
     assert!(!out.contains("[DONE]") && !out.contains("\"finish_reason\":\"stop\""), "{out}");
     assert_eq!(data(&out).last().unwrap()["error"]["code"], "server_is_overloaded");
 

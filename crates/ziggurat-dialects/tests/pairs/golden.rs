@@ -1,6 +1,6 @@
 //! The files under `tests/golden/`.
 //!
-//! A file is what it is about in lines that begin with `#`, settings (`capabilities: {…}`, `policy: allow`, `restore: {…}`), then
+//! A file is what it is about in lines that begin with `#`, settings (`model: m`, `capabilities: {…}`, `policy: allow`, `restore: {…}`), then
 //! `--- in` and `--- out`. Its folder says what goes in, and from which dialect to which: `requests/openai-to-anthropic/`.
 
 use std::fs;
@@ -32,9 +32,9 @@ fn answers_come_out_as_approved() {
 #[test]
 fn streams_come_out_as_approved_however_they_come_in() {
     for_each("streams", |setting, text| {
-        let out = setting.stream(text.as_bytes(), usize::MAX);
+        let out = setting.stream(text, usize::MAX);
         for piece in [1, 7, 64] {
-            assert_eq!(setting.stream(text.as_bytes(), piece), out, "in pieces of {piece}");
+            assert_eq!(setting.stream(text, piece), out, "in pieces of {piece}");
         }
         out
     });
@@ -72,6 +72,7 @@ fn one(path: &Path, mut setting: Setting, run: impl Fn(&Setting, &str) -> String
         match name {
             "capabilities" => setting = setting.capabilities(&json()),
             "restore" => setting = setting.restoring(&json()),
+            "model" => setting.model = value.to_owned(),
             "show_reasoning" => setting.show_reasoning = json() == true,
             "policy" => {
                 setting.policy = match value {

@@ -7,6 +7,8 @@ use ziggurat_core::{
     Members, Operation, Restore, Str, Target,
 };
 
+use crate::wire;
+
 /// The dialect of this name.
 pub(crate) fn dialect(name: &str) -> Dialect {
     ziggurat_dialects::named(name).unwrap_or_else(|| panic!("there is no dialect `{name}`"))
@@ -19,6 +21,8 @@ pub(crate) struct Setting {
     pub(crate) caller: Dialect,
     /// The provider's dialect.
     pub(crate) provider: Dialect,
+    /// The model, as its provider calls it.
+    pub(crate) model: String,
     pub(crate) capabilities: Capabilities,
     pub(crate) policy: LossPolicy,
     pub(crate) restore: Restore,
@@ -44,6 +48,7 @@ impl Setting {
         Self {
             caller,
             provider,
+            model: "m".to_owned(),
             capabilities: Capabilities::default(),
             policy: LossPolicy::Default,
             restore: Restore::default(),
@@ -107,7 +112,7 @@ impl Setting {
     pub(crate) fn request(&self, operation: Operation, body: &str) -> Result<Out, Error> {
         let members = Members::parse(Str::from(body))?;
         let typed = self.caller.decode_request(operation, &members)?;
-        let target = Target::new("m", &self.capabilities, Some(self.caller));
+        let target = Target::new(&self.model, &self.capabilities, Some(self.caller));
         let mut losses = Losses::under(self.policy);
         let request = self.provider.encode_request(&typed, &target, &mut losses)?;
         let losses = told(&losses);
@@ -123,8 +128,9 @@ impl Setting {
         Ok(Out { body, losses: told(&losses), restore: Restore::default() })
     }
 
-    /// A stream on its way back, in pieces of this size.
-    pub(crate) fn stream(&self, stream: &[u8], piece: usize) -> String {
+    /// A stream on its way back, in pieces of this size. Where it is no text it is written as text, event by event.
+    pub(crate) fn stream(&self, stream: &str, piece: usize) -> String {
+        let stream = wire::sent(self.provider, stream);
         let mut cutter = self.provider.cutter(&CutOptions::default());
         let mut decoder = self.provider.decoder(&self.restore);
         let mut encoder = self.caller.encoder(&self.ask(Operation::Chat));
@@ -171,7 +177,7 @@ impl Setting {
         if let Some(error) = failed.filter(|_| !ended) {
             out.extend_from_slice(&self.caller.encode_stream_error(&error, None));
         }
-        String::from_utf8(out).unwrap()
+        wire::readable(self.caller, out)
     }
 
     fn ask(&self, operation: Operation) -> Ask {

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers fail a test by panicking, too.
 
+mod bedrock;
 mod cases;
 mod golden;
 mod harness;
+mod wire;

@@ -16,7 +16,7 @@ use super::{ANTHROPIC, citation, error, models, stop};
 use crate::fence::Fence;
 use crate::json::{self, Array, At, Fields, Object};
 use crate::origin;
-pub(super) use crate::tools::free_text;
+use crate::tools::free_text;
 
 // === reading ===
 

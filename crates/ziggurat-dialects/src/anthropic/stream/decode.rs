@@ -2,13 +2,11 @@
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use ziggurat_core::{
-    Error, Event, PartId, PartKind, RawJson, Restore, Start, Str, StreamDecoder, ToolCallKind,
-};
+use ziggurat_core::{Error, Event, PartId, PartKind, RawJson, Restore, Start, Str, StreamDecoder};
 
-use crate::anthropic::reply::free_text;
 use crate::anthropic::usage::Counts;
 use crate::anthropic::{error, stop};
+use crate::arguments::Arguments;
 use crate::fence::Fence;
 use crate::framing::sse::{self, SseEvent};
 use crate::json::{self, At, Fields, Object};
@@ -70,16 +68,6 @@ enum Kind {
         input: String,
         content: String,
     },
-}
-
-#[derive(Debug)]
-enum Arguments {
-    /// They go on piece by piece; `true` once one came.
-    Stream(bool),
-    /// They are the answer, as text; `true` once a piece came.
-    Answer(bool),
-    /// They hold free text, which is unpacked at the end.
-    Custom(String),
 }
 
 /// Which kind of delta a block takes.
@@ -334,19 +322,8 @@ impl Decoder {
         whole: Option<Str>,
         events: &mut Vec<Event>,
     ) {
-        if self.restore.is_answer(&name) {
-            let kind = Kind::Tool { whole, arguments: Arguments::Answer(false) };
-            self.open(index, kind, Some(PartKind::Text), events);
-            return;
-        }
-        self.calls = true;
-        let custom = self.restore.is_custom(&name);
-        let (kind, arguments) = match custom {
-            true => (ToolCallKind::Custom, Arguments::Custom(String::new())),
-            false => (ToolCallKind::Function, Arguments::Stream(false)),
-        };
-        let name = self.restore.tool_name(&name).unwrap_or(name);
-        let told = PartKind::ToolCall { id, name, kind };
+        let (arguments, told) = Arguments::begin(id, name, &self.restore);
+        self.calls |= arguments.is_call();
         self.open(index, Kind::Tool { whole, arguments }, Some(told), events);
     }
 
@@ -461,15 +438,7 @@ impl Decoder {
         }
         let part = block.part;
         match &mut block.kind {
-            Kind::Tool { arguments: Arguments::Stream(seen), .. } => {
-                *seen = true;
-                events.push(Event::Arguments { part, fragment: piece.clone() });
-            }
-            Kind::Tool { arguments: Arguments::Answer(seen), .. } => {
-                *seen = true;
-                events.push(Event::Text { part, text: piece.clone() });
-            }
-            Kind::Tool { arguments: Arguments::Custom(kept), .. } => append(kept, piece)?,
+            Kind::Tool { arguments, .. } => arguments.piece(part, piece, events)?,
             Kind::Opaque { input, .. } => append(input, piece)?,
             _ => {}
         }
@@ -512,24 +481,7 @@ impl Decoder {
                     events.push(Event::Text { part, text: held.into() });
                 }
             }
-            Kind::Tool { whole, arguments } => match arguments {
-                Arguments::Stream(false) => {
-                    if let Some(fragment) = whole {
-                        events.push(Event::Arguments { part, fragment });
-                    }
-                }
-                Arguments::Answer(false) => {
-                    let text = whole.unwrap_or(Str::from_static("{}"));
-                    events.push(Event::Text { part, text });
-                }
-                Arguments::Custom(kept) => {
-                    let kept = if kept.is_empty() { whole } else { Some(kept.into()) };
-                    if let Some(kept) = kept {
-                        events.push(Event::Arguments { part, fragment: free_text(&kept) });
-                    }
-                }
-                Arguments::Stream(true) | Arguments::Answer(true) => {}
-            },
+            Kind::Tool { whole, arguments } => arguments.finish(part, whole, events),
             Kind::Opaque { kind, block, input, content } => {
                 let value = complete(&block, &input, &content);
                 let kind = Box::new(PartKind::Opaque { kind, value });
