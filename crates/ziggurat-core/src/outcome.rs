@@ -5,7 +5,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::settle::End;
-use crate::{Cost, Loss, Str, Usage};
+use crate::{Cost, Instant, Loss, Str, Usage};
 
 /// How a call, or one attempt at it, ended.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Outcome {
     pub first_content: Option<Duration>,
     /// From the start to the end.
     pub total: Duration,
+    /// When it ended.
+    pub ended: Instant,
     /// Which attempt this is; `None` when it is the call.
     pub attempt: Option<u16>,
     /// The deployment that the attempt went to.

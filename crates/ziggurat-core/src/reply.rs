@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 use crate::raw::RawBody;
 use crate::settle::{End, Guard, Scope};
 use crate::{
-    Answer, Body, Cost, Dialect, Error, Event, Facts, Frame, Loss, RateLimits, Restore, Str,
-    StreamDecoder, Usage,
+    Answer, Body, Cost, Dialect, Error, Event, Facts, Frame, Instant, Loss, RateLimits, Restore,
+    Str, StreamDecoder, Usage,
 };
 
 /// An answer: a head, and a body that is whole, in frames, or raw.
@@ -19,7 +19,8 @@ use crate::{
 /// A reply has ended when its last data or the dialect's terminator has been read; the call is settled then, before those last
 /// bytes are handed out. A reply dropped before that was cancelled.
 pub struct Reply {
-    head: ReplyHead,
+    // Most of a reply is its head, and every layer moves the reply: it moves a pointer.
+    head: Box<ReplyHead>,
     body: ReplyBody,
     guards: Guards,
     contents: u64,
@@ -134,7 +135,7 @@ impl Reply {
     /// A reply.
     #[must_use]
     pub fn new(head: ReplyHead, body: ReplyBody) -> Self {
-        Self { head, body, guards: Guards::new(), contents: 0, seen: Facts::NONE }
+        Self { head: Box::new(head), body, guards: Guards::new(), contents: 0, seen: Facts::NONE }
     }
 
     /// A typed answer.
@@ -289,8 +290,9 @@ impl Reply {
             return;
         }
         self.estimate(end);
+        let now = Instant::now();
         for guard in self.guards.drain(..) {
-            guard.close(end.clone());
+            guard.close_at(end.clone(), now);
         }
     }
 

@@ -94,7 +94,7 @@ impl Settlement {
             adopted: None,
         };
         let settlement = Arc::new(Self { opened, state: Mutex::new(state) });
-        Guard(Scope { settlement, attempt: None })
+        Guard { settlement, attempt: None, open: true }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -102,13 +102,20 @@ impl Settlement {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn close_attempt(&self, attempt: u16, end: End) {
+    fn close(&self, attempt: Option<u16>, end: End, now: Instant) {
+        match attempt {
+            Some(attempt) => self.close_attempt(attempt, end, now),
+            None => self.close_call(end, now),
+        }
+    }
+
+    fn close_attempt(&self, attempt: u16, end: End, now: Instant) {
         let mut state = self.lock();
         let open =
             state.attempts.get_mut(usize::from(attempt)).filter(|record| !record.is_closed());
         // A late `end` is dropped after the lock, as parameters are: an error's source is somebody else's code.
         let Some(record) = open else { return };
-        let registrants = record.close(end, Instant::now());
+        let registrants = record.close(end, now);
         if registrants.is_empty() {
             return;
         }
@@ -117,7 +124,7 @@ impl Settlement {
         tell(registrants, &outcome);
     }
 
-    fn close_call(&self, end: &End) {
+    fn close_call(&self, end: End, now: Instant) {
         loop {
             let mut state = self.lock();
             if state.call.is_closed() {
@@ -127,14 +134,14 @@ impl Settlement {
             let open = state.attempts.iter().position(|attempt| !attempt.is_closed());
             if let Some(open) = open.and_then(|open| u16::try_from(open).ok()) {
                 drop(state);
-                let end = match end {
+                let end = match &end {
                     End::Failure(error) => End::Failure(error.clone()),
                     End::Success | End::Cancelled => End::Cancelled,
                 };
-                self.close_attempt(open, end);
+                self.close_attempt(open, end, now);
                 continue;
             }
-            let registrants = state.call.close(end.clone(), Instant::now());
+            let registrants = state.call.close(end, now);
             if registrants.is_empty() {
                 return;
             }
@@ -204,30 +211,42 @@ fn tell(registrants: SmallVec<[Registrant; 4]>, outcome: &Outcome) {
 
 /// Keeps a call, or an attempt, open. Not cloneable: there is one, and its end is the end.
 #[must_use = "dropping the guard cancels the call"]
-pub struct Guard(Scope);
+pub struct Guard {
+    settlement: Arc<Settlement>,
+    attempt: Option<u16>,
+    open: bool,
+}
 
 impl Guard {
     /// The scope to register and report on.
     #[must_use]
     pub fn scope(&self) -> Scope {
-        self.0.clone()
+        Scope { settlement: Arc::clone(&self.settlement), attempt: self.attempt }
     }
 
     /// Ends the call, or the attempt. Closing a call closes its open attempts first.
     pub fn close(self, end: End) {
-        self.0.close(end);
+        self.close_at(end, Instant::now());
+    }
+
+    /// Ends it as of a time that was read already.
+    pub(crate) fn close_at(mut self, end: End, now: Instant) {
+        self.open = false;
+        self.settlement.close(self.attempt, end, now);
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.close(End::Cancelled);
+        if self.open {
+            self.settlement.close(self.attempt, End::Cancelled, Instant::now());
+        }
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Guard").field(&self.0).finish()
+        f.debug_struct("Guard").field("attempt", &self.attempt).finish_non_exhaustive()
     }
 }
 
@@ -271,7 +290,7 @@ impl Scope {
         state.attempts.push(Record::open(Instant::now()));
         drop(state);
         let settlement = Arc::clone(&self.settlement);
-        Ok(Guard(Self { settlement, attempt: Some(number) }))
+        Ok(Guard { settlement, attempt: Some(number), open: true })
     }
 
     /// Which attempt this is, counted from 0; `None` when it is the call.
@@ -336,6 +355,32 @@ impl Scope {
         self.report(|record| record.set_deployment(deployment));
     }
 
+    /// Registers on an attempt that is about to be sent, and says where it goes and what its tokens cost there.
+    ///
+    /// # Errors
+    ///
+    /// When it is already over.
+    pub fn dispatch(
+        &self,
+        deployment: Str,
+        price: Option<&Price>,
+        settle: Arc<dyn Settle>,
+        ticket: Ticket,
+    ) -> Result<(), Closed> {
+        let mut state = self.settlement.lock();
+        let open = state.record(self.attempt).filter(|record| !record.is_closed());
+        let Some(record) = open else {
+            drop(state);
+            return Err(Closed);
+        };
+        record.register(settle, ticket);
+        record.set_deployment(deployment);
+        if let Some(price) = price {
+            record.price(price);
+        }
+        Ok(())
+    }
+
     /// Says whether the answer was known already, or is made for somebody else who pays.
     pub fn set_cached(&self, cached: bool) {
         self.report(|record| record.set_cached(cached));
@@ -373,13 +418,6 @@ impl Scope {
         let mut state = self.settlement.lock();
         if let Some(record) = state.record(self.attempt).filter(|record| !record.is_closed()) {
             report(record);
-        }
-    }
-
-    fn close(&self, end: End) {
-        match self.attempt {
-            Some(attempt) => self.settlement.close_attempt(attempt, end),
-            None => self.settlement.close_call(&end),
         }
     }
 }

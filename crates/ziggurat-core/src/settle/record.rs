@@ -1,7 +1,6 @@
 //! The books of one scope: the call, or one attempt at it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -13,7 +12,7 @@ pub(super) type Registrant = (Arc<dyn Settle>, Ticket);
 
 pub(super) struct Record {
     opened: Instant,
-    end: Option<(End, Duration)>,
+    end: Option<(End, Instant)>,
     registrants: SmallVec<[Registrant; 4]>,
     usage: Option<Usage>,
     price: Price,
@@ -65,7 +64,7 @@ impl Record {
 
     /// Closes books that are open, and gives the registrants out: once, since nobody can register any more.
     pub(super) fn close(&mut self, end: End, now: Instant) -> SmallVec<[Registrant; 4]> {
-        self.end = Some((end, now.duration_since(self.opened)));
+        self.end = Some((end, now));
         std::mem::take(&mut self.registrants)
     }
 
@@ -107,13 +106,14 @@ impl Record {
     }
 
     pub(super) fn outcome(&self, attempt: Option<u16>) -> Outcome {
-        let (end, total) = self.end.clone().unwrap_or((End::Cancelled, Duration::ZERO));
+        let (end, ended) = self.end.clone().unwrap_or((End::Cancelled, self.opened));
         Outcome {
             end,
             usage: self.usage,
             cost: self.total_cost(),
             first_content: self.first_content.map(|at| at.duration_since(self.opened)),
-            total,
+            total: ended.duration_since(self.opened),
+            ended,
             attempt,
             deployment: self.deployment.clone(),
             cached: self.cached,
@@ -123,7 +123,8 @@ impl Record {
     }
 
     pub(super) fn summary(&self) -> Attempt {
-        let (end, total) = self.end.clone().unwrap_or((End::Cancelled, Duration::ZERO));
+        let (end, ended) = self.end.clone().unwrap_or((End::Cancelled, self.opened));
+        let total = ended.duration_since(self.opened);
         Attempt::new(end, self.usage, self.total_cost(), self.deployment.clone(), total)
     }
 

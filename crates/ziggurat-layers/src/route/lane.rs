@@ -263,7 +263,7 @@ fn never_left(error: &Error) -> bool {
 
 impl Settle for Lane {
     fn settle(&self, ticket: Ticket, outcome: &Outcome) {
-        let now = self.health.shared().clock.now();
+        let now = self.health.shared().clock.at(outcome.ended);
         self.release(now, ticket, Self::used(ticket, outcome));
         match &outcome.end {
             End::Success => {

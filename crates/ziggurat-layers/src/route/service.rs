@@ -37,10 +37,12 @@ impl<S: Clone> Route<S> {
         let tried = call.scope().map(Scope::tried).unwrap_or_default();
         let chosen = group.fleet.choose(&call, &tried, now)?;
         let lane = &group.fleet.lanes[chosen.at];
+        let endpoint = &group.endpoints[chosen.at];
         let opened = open(&mut call).and_then(|(scope, guards)| {
             // Before the inner call: a future that is never polled still gives its place back.
             let settle: Arc<dyn Settle> = Arc::<super::lane::Lane>::clone(lane);
-            scope.register(settle, chosen.ticket).map_err(|_| Error::closed())?;
+            let (id, price) = (endpoint.id.clone(), endpoint.settings.price.as_ref());
+            scope.dispatch(id, price, settle, chosen.ticket).map_err(|_| Error::closed())?;
             Ok((scope, guards))
         });
         let (scope, guards) = match opened {
@@ -50,11 +52,6 @@ impl<S: Clone> Route<S> {
                 return Err(error);
             }
         };
-        let endpoint = &group.endpoints[chosen.at];
-        scope.set_deployment(endpoint.id.clone());
-        if let Some(price) = &endpoint.settings.price {
-            scope.set_price(price);
-        }
         if let Some(model) = &endpoint.settings.model {
             call.set_model(model.clone());
         }
