@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crossbeam_utils::CachePadded;
 use slab::Slab;
 use ziggurat_core::{Error, Instant, Outcome, RateLimits, Settle, Ticket};
 
@@ -36,8 +37,16 @@ pub struct Limiter(Arc<State>);
 struct State {
     begun: Instant,
     accounts: Table,
-    holds: [Mutex<Slab<Hold>>; HOLDS],
-    next: AtomicUsize,
+    /// Each on cache lines of its own, since each is the business of other threads.
+    holds: [CachePadded<Mutex<Slab<Hold>>>; HOLDS],
+}
+
+thread_local! {
+    /// Where calls that begin on this thread are held.
+    static SHARD: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % HOLDS
+    };
 }
 
 /// What a call in flight has taken.
@@ -63,8 +72,7 @@ impl Limiter {
         Self(Arc::new(State {
             begun: Instant::now(),
             accounts: Table::new(keys),
-            holds: std::array::from_fn(|_| Mutex::new(Slab::with_capacity(FEW_HOLDS))),
-            next: AtomicUsize::new(0),
+            holds: std::array::from_fn(|_| Mutex::new(Slab::with_capacity(FEW_HOLDS)).into()),
         }))
     }
 
@@ -146,7 +154,7 @@ impl Limiter {
     }
 
     fn hold(&self, hold: Hold) -> Ticket {
-        let shard = self.0.next.fetch_add(1, Ordering::Relaxed) % HOLDS;
+        let shard = SHARD.with(|shard| *shard);
         let at = lock(&self.0.holds[shard]).insert(hold);
         Ticket(shard as u64, at as u64)
     }
@@ -162,7 +170,11 @@ impl Limiter {
 
 impl State {
     fn now(&self) -> u64 {
-        nanos(self.begun.elapsed())
+        self.at(Instant::now())
+    }
+
+    fn at(&self, instant: Instant) -> u64 {
+        nanos(instant.saturating_duration_since(self.begun))
     }
 
     fn place(&self, Ticket(shard, at): Ticket) -> Option<(&Mutex<Slab<Hold>>, usize)> {
@@ -183,7 +195,7 @@ impl Settle for State {
         let sent = hold.sent
             && (attempts.is_empty() || attempts.iter().any(|attempt| attempt.deployment.is_some()));
         let used = hold.tokens.used(outcome, sent);
-        hold.end(self.now(), used);
+        hold.end(self.at(outcome.ended), used);
     }
 }
 

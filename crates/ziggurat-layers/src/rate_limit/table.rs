@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
 
 use super::Dimension;
@@ -15,7 +16,7 @@ const FEW: usize = 64;
 #[derive(Debug)]
 pub(super) struct Table {
     hasher: RandomState,
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [CachePadded<Mutex<Shard>>; SHARDS],
     /// How many accounts a shard keeps.
     most: usize,
 }
@@ -31,7 +32,7 @@ impl Table {
     pub(super) fn new(max_keys: usize) -> Self {
         let most = max_keys.div_ceil(SHARDS).max(1);
         let shards = std::array::from_fn(|_| {
-            Mutex::new(Shard { sweep_at: FEW.min(most), ..Shard::default() })
+            Mutex::new(Shard { sweep_at: FEW.min(most), ..Shard::default() }).into()
         });
         Self { hasher: RandomState::new(), shards, most }
     }
@@ -63,7 +64,7 @@ impl Table {
     }
 
     pub(super) fn len(&self) -> usize {
-        let count = |shard: &Mutex<Shard>| {
+        let count = |shard: &CachePadded<Mutex<Shard>>| {
             shard.lock().unwrap_or_else(PoisonError::into_inner).accounts.len()
         };
         self.shards.iter().map(count).sum()
