@@ -54,6 +54,9 @@ struct Args {
     /// Send so many requests by each caller, however long it takes.
     #[arg(long)]
     requests: Option<u64>,
+    /// Send no request twice, so that no cache answers one.
+    #[arg(long)]
+    unique: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -72,7 +75,11 @@ async fn main() -> Result<()> {
         Some(requests) => Until::Requests(requests),
         None => Until::Elapsed(Duration::try_from_secs_f64(args.seconds)?),
     };
-    let report = Load::new(args.server, request, args.callers).run(until).await?;
+    let mut load = Load::new(args.server, request, args.callers);
+    if args.unique {
+        load = load.unique();
+    }
+    let report = load.run(until).await?;
     serde_json::to_writer_pretty(io::stdout(), &report)?;
     writeln!(io::stdout())?;
     ensure!(report.failed() == 0, "{} answers were not complete", report.failed());

@@ -209,7 +209,7 @@ async fn memory_does_not_grow_from_storm_to_storm() {
     let (_directory, process) = start(slow.serve().await, &[]).await;
     let bound = 2 * ROOM + (96 << 20);
     let peaks = storms(&slow, &process, &[("openai", bound); 3]).await;
-    assert!(peaks[2] < peaks[1] + (24 << 20), "{peaks:?}");
+    assert!(peaks[2] < peaks[1] + ROOM / 2, "{peaks:?}");
     process.signal("TERM");
     assert!(process.end().await.0.success());
 }

@@ -13,7 +13,7 @@ use crate::calls::{chat, messages, streamed};
 use crate::client::{Ask, Connection};
 
 const CHAT: &str = "/v1/chat/completions";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn ziggurat(args: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ziggurat"));
