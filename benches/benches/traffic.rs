@@ -102,7 +102,7 @@ fn tower(deployments: usize) -> impl CallService {
         let provider = PeekLayer::new().layer(clocks.layer(canned()));
         Endpoint::new(format!("deployment-{number}"), provider)
             .model("gpt-4.1")
-            .price(price)
+            .price(price.clone())
             .max_parallel(1_000_000)
     });
     let table = Table::builder(&Registry::new()).group("gpt", endpoints).build();

@@ -190,7 +190,7 @@ impl Flight {
                     work = Work::Reading(reply);
                     Landing::Stream(Arc::new(Begun { head, decodes }))
                 } else {
-                    self.whole(reply)
+                    self.whole(*reply)
                 }
             }
         };
@@ -212,7 +212,7 @@ impl Flight {
         head
     }
 
-    fn whole(&self, mut reply: Box<Reply>) -> Landing {
+    fn whole(&self, mut reply: Reply) -> Landing {
         let head = self.label(reply.head());
         let body = match reply.take_body() {
             ReplyBody::Whole(bytes) => WholeBody::Bytes(bytes),
