@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::BytesMut;
 use smallvec::SmallVec;
 use ziggurat_core::{
     Call, End, Error, ErrorKind, Facts, Frame, Outcome, Reply, ReplyBody, ReplyHead, Scope, Settle,
@@ -68,6 +69,7 @@ impl Flight {
             frames: VecDeque::new(),
             first: 0,
             bytes: 0,
+            room: BytesMut::new(),
             recording: true,
             keep: true,
             blocked: false,
@@ -316,6 +318,7 @@ impl Flight {
                     self.record(&frame, reply.head());
                     let mut state = self.lock();
                     state.bytes += weight(&frame);
+                    let frame = if state.recording { state.own(frame) } else { frame };
                     state.frames.push_back(frame);
                     drop(state);
                     driving.put_back(Work::Reading(reply));

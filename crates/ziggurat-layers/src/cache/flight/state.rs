@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use ziggurat_core::{Error, Frame, Guard, Outcome, Reply, Scope};
 
@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) first: u64,
     /// What the frames that are here weigh, in bytes.
     pub(super) bytes: usize,
+    /// Room for the bytes of the next ones.
+    pub(super) room: BytesMut,
     /// Whether all frames are here, from the first on.
     pub(super) recording: bool,
     /// Whether what is recorded may be kept.
@@ -50,7 +52,35 @@ pub(super) struct Follower {
     pub(super) bears: bool,
 }
 
+/// Frames below so many bytes are copied when they are recorded.
+const SMALL: usize = 4 << 10;
+/// What is allocated for copies at once, in bytes.
+const ROOM: usize = 4 << 10;
+
 impl State {
+    /// A frame that may be kept for long. Its bytes are a slice of what the transport read into, all of which would stay as long
+    /// as a few words in it do.
+    pub(super) fn own(&mut self, frame: Frame) -> Frame {
+        let withheld = frame.withheld().map(|bytes| self.copy(bytes));
+        let bytes = self.copy(frame.bytes());
+        let mut frame = frame.with_bytes(bytes);
+        if let Some(bytes) = withheld {
+            frame.set_withheld(bytes);
+        }
+        frame
+    }
+
+    fn copy(&mut self, bytes: &Bytes) -> Bytes {
+        if bytes.is_empty() || bytes.len() >= SMALL {
+            return bytes.clone();
+        }
+        if self.room.capacity() < bytes.len() {
+            self.room = BytesMut::with_capacity(ROOM);
+        }
+        self.room.extend_from_slice(bytes);
+        self.room.split().freeze()
+    }
+
     /// Where a follower is among the others: numbers only grow, and those who leave do not change the order.
     pub(super) fn find(&self, id: u64) -> Option<usize> {
         self.followers.binary_search_by_key(&id, |follower| follower.id).ok()
