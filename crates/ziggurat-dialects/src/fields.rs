@@ -56,6 +56,8 @@ pub enum Names {
     Ollama,
     /// Bedrock Converse.
     Converse,
+    /// Gemini `generateContent`.
+    Gemini,
     /// A call built in code, or a dialect whose words are not listed: the superset's own.
     Superset,
 }
@@ -69,6 +71,7 @@ impl Names {
             Some("anthropic") => Self::Anthropic,
             Some("ollama") => Self::Ollama,
             Some("converse") => Self::Converse,
+            Some("gemini") => Self::Gemini,
             _ => Self::Superset,
         }
     }
@@ -81,6 +84,7 @@ impl Names {
             Self::Anthropic => crate::anthropic::word(field),
             Self::Ollama => crate::ollama::word(field),
             Self::Converse => crate::converse::word(field),
+            Self::Gemini => crate::gemini::word(field),
             Self::Superset => None,
         };
         own.unwrap_or_else(|| superset(field))
@@ -95,14 +99,22 @@ impl Names {
         }
     }
 
-    /// Where a part of a message stands: `messages[2].content[0]`, `messages.2.content.0`.
+    /// Where a part of a message stands: `messages[2].content[0]`, `messages.2.content.0`, `contents[2].parts[0]`.
     #[must_use]
     pub fn part(self, message: &Message, index: usize) -> Cow<'static, str> {
         match message.at {
             None => self.name(Field::Messages).into(),
             // Content is one text there, and what else a message holds stands beside it.
             Some(_) if self == Self::Ollama => self.message(message),
-            Some(_) => self.item(&self.member(&self.message(message), "content"), index),
+            Some(_) => self.item(&self.member(&self.message(message), self.content()), index),
+        }
+    }
+
+    /// The member of a message that holds what is said.
+    fn content(self) -> &'static str {
+        match self {
+            Self::Gemini => "parts",
+            _ => "content",
         }
     }
 
@@ -111,7 +123,7 @@ impl Names {
     pub fn item(self, list: &str, index: impl std::fmt::Display) -> Cow<'static, str> {
         match self {
             Self::Anthropic | Self::Converse | Self::Ollama => format!("{list}.{index}").into(),
-            Self::OpenAi | Self::Superset => format!("{list}[{index}]").into(),
+            _ => format!("{list}[{index}]").into(),
         }
     }
 
@@ -182,6 +194,9 @@ pub(crate) fn lose(
                 .drop(Severity::Grave, path, reason)
                 .map_err(|error| error.with_code(NO_THREADS));
         }
+        (Names::Gemini, "cachedContent") => {
+            (Severity::Grave, "what is cached is with its own provider, send it with the call")
+        }
         (Names::Anthropic, "mcp_servers") => {
             (Severity::Doubtful, "the model cannot call servers by itself")
         }
@@ -211,6 +226,7 @@ mod tests {
         let message = Message::text(Role::User, "x").at(2);
         assert_eq!(Names::OpenAi.part(&message, 0), "messages[2].content[0]");
         assert_eq!(Names::Anthropic.part(&message, 0), "messages.2.content.0");
+        assert_eq!(Names::Gemini.part(&message, 0), "contents[2].parts[0]");
         assert_eq!(Names::Superset.message(&Message::text(Role::User, "x")), "messages");
     }
 
@@ -219,5 +235,7 @@ mod tests {
         assert_eq!(Names::of(None).name(Field::MaxOutput), "max_output_tokens");
         assert_eq!(Names::OpenAi.name(Field::MaxOutput), "max_completion_tokens");
         assert_eq!(Names::Anthropic.name(Field::MaxOutput), "max_tokens");
+        assert_eq!(Names::Gemini.name(Field::MaxOutput), "generationConfig.maxOutputTokens");
+        assert_eq!(Names::Gemini.name(Field::Verbosity), "verbosity");
     }
 }

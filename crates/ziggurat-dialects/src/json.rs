@@ -14,6 +14,8 @@ use ziggurat_core::{Error, Extras, RawJson, Str};
 pub(crate) struct At<'a> {
     up: Option<&'a At<'a>>,
     step: Step<'a>,
+    /// Whether items are written in brackets.
+    brackets: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,17 +27,22 @@ enum Step<'a> {
 impl<'a> At<'a> {
     /// A top-level member.
     pub(crate) fn root(name: &'a str) -> Self {
-        Self { up: None, step: Step::Name(name) }
+        Self { up: None, step: Step::Name(name), brackets: false }
+    }
+
+    /// With items of lists in brackets: `contents[0].parts`.
+    pub(crate) fn in_brackets(self) -> Self {
+        Self { brackets: true, ..self }
     }
 
     /// A member of what is here.
     pub(crate) fn name(&'a self, name: &'a str) -> Self {
-        Self { up: Some(self), step: Step::Name(name) }
+        Self { up: Some(self), step: Step::Name(name), ..*self }
     }
 
     /// An item of what is here.
     pub(crate) fn index(&'a self, index: usize) -> Self {
-        Self { up: Some(self), step: Step::Index(index) }
+        Self { up: Some(self), step: Step::Index(index), ..*self }
     }
 
     /// A 400 that blames this place.
@@ -48,11 +55,13 @@ impl<'a> At<'a> {
 impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(up) = self.up {
-            write!(f, "{up}.")?;
+            write!(f, "{up}")?;
         }
+        let dot = if self.up.is_some() { "." } else { "" };
         match self.step {
-            Step::Name(name) => f.write_str(name),
-            Step::Index(index) => write!(f, "{index}"),
+            Step::Name(name) => write!(f, "{dot}{name}"),
+            Step::Index(index) if self.brackets => write!(f, "[{index}]"),
+            Step::Index(index) => write!(f, "{dot}{index}"),
         }
     }
 }
@@ -163,6 +172,16 @@ impl<'a> Fields<'a> {
         expected: &str,
     ) -> Result<Option<T>, Error> {
         self.take(name).map(|raw| read(raw, at.name(name), expected)).transpose()
+    }
+
+    /// With other names where `name` gives one.
+    pub(crate) fn renamed(mut self, name: impl Fn(&str) -> Option<String>) -> Self {
+        for (key, _) in &mut self.0 {
+            if let Some(other) = name(key.get()) {
+                *key = Name::Owned(other.into());
+            }
+        }
+        self
     }
 
     /// Whether nothing is left but `null`s.
@@ -423,6 +442,8 @@ mod tests {
         let error = first.name("content").error("a list is expected");
         assert_eq!(error.to_string(), "messages.0.content: a list is expected");
         assert_eq!(error.param(), Some("messages.0.content"));
+        let contents = At::root("contents").in_brackets();
+        assert_eq!(contents.index(2).name("parts").index(0).to_string(), "contents[2].parts[0]");
     }
 
     #[test]

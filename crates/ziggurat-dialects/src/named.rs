@@ -2,10 +2,10 @@
 
 use ziggurat_core::Dialect;
 
-use crate::{ANTHROPIC, CONVERSE, OLLAMA, OPENAI};
+use crate::{ANTHROPIC, CONVERSE, GEMINI, OLLAMA, OPENAI};
 
 /// Every dialect of this crate. One more is a line here.
-static ALL: [Dialect; 4] = [OPENAI, ANTHROPIC, CONVERSE, OLLAMA];
+static ALL: [Dialect; 5] = [OPENAI, ANTHROPIC, GEMINI, CONVERSE, OLLAMA];
 
 /// Every dialect of this crate, OpenAI Chat first.
 #[must_use]

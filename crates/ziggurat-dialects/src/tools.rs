@@ -17,6 +17,8 @@ pub struct Rule {
     pub max: usize,
     /// Which characters, all of them ASCII.
     pub allows: fn(u8) -> bool,
+    /// Which of them may be the first.
+    pub begins: fn(u8) -> bool,
 }
 
 /// How a failed tool's answer begins where a dialect has no other way to say it.
@@ -40,26 +42,36 @@ fn is_any(_: u8) -> bool {
     true
 }
 
+fn is_gemini(byte: u8) -> bool {
+    is_plain(byte) || matches!(byte, b'.' | b':')
+}
+
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_'
+}
+
 /// Names where a dialect sets no rule.
-pub const ANY_NAMES: Rule = Rule { max: 256, allows: is_ascii };
+pub const ANY_NAMES: Rule = Rule { max: 256, allows: is_ascii, begins: is_any };
 /// Names of OpenAI's tools.
-pub const OPENAI_NAMES: Rule = Rule { max: 64, allows: is_plain };
+pub const OPENAI_NAMES: Rule = Rule { max: 64, allows: is_plain, begins: is_any };
 /// Ids of OpenAI's tool calls: anything, but not longer than 40 characters (`string_above_max_length`).
-pub const OPENAI_IDS: Rule = Rule { max: 40, allows: is_any };
+pub const OPENAI_IDS: Rule = Rule { max: 40, allows: is_any, begins: is_any };
 /// Names of tools of Bedrock's Converse.
-pub const CONVERSE_NAMES: Rule = Rule { max: 64, allows: is_plain };
+pub const CONVERSE_NAMES: Rule = Rule { max: 64, allows: is_plain, begins: is_any };
 /// Ids of tool calls of Bedrock's Converse.
-pub const CONVERSE_IDS: Rule = Rule { max: 64, allows: is_plain_or_dotted };
+pub const CONVERSE_IDS: Rule = Rule { max: 64, allows: is_plain_or_dotted, begins: is_any };
 /// Names of Anthropic's tools.
-pub const ANTHROPIC_NAMES: Rule = Rule { max: 128, allows: is_plain };
+pub const ANTHROPIC_NAMES: Rule = Rule { max: 128, allows: is_plain, begins: is_any };
 /// Ids of Anthropic's tool calls. Their length has no documented limit.
-pub const ANTHROPIC_IDS: Rule = Rule { max: 256, allows: is_plain };
+pub const ANTHROPIC_IDS: Rule = Rule { max: 256, allows: is_plain, begins: is_any };
+/// Names of Gemini's tools.
+pub const GEMINI_NAMES: Rule = Rule { max: 64, allows: is_gemini, begins: is_letter };
 
 impl Rule {
     /// Whether `name` may be sent as it is.
     #[must_use]
     pub fn takes(&self, name: &str) -> bool {
-        !name.is_empty()
+        name.bytes().next().is_some_and(self.begins)
             && name.chars().count() <= self.max
             && name.bytes().all(|byte| (self.allows)(byte))
     }
@@ -78,8 +90,10 @@ impl Rule {
         let allowed =
             |c: char| u8::try_from(c).is_ok_and(|byte| byte.is_ascii() && (self.allows)(byte));
         let kept = self.max.saturating_sub(9);
-        let mut fitted: String =
-            name.chars().map(|c| if allowed(c) { c } else { '_' }).take(kept).collect();
+        let begins = name.bytes().next().is_some_and(self.begins);
+        let first = if begins { "" } else { "_" }.chars();
+        let name_allowed = name.chars().map(|c| if allowed(c) { c } else { '_' });
+        let mut fitted: String = first.chain(name_allowed).take(kept).collect();
         fitted.push_str(&format!("_{:08x}", hash(name.as_bytes(), FIRST) >> 32));
         fitted.into()
     }
@@ -262,6 +276,13 @@ mod tests {
     }
 
     #[test]
+    fn a_name_begins_as_its_dialect_wants() {
+        let mut names = ToolNames::under(GEMINI_NAMES);
+        assert_eq!(names.fit(&Str::from("files.read:all")).unwrap(), "files.read:all");
+        assert!(names.fit(&Str::from("3d")).unwrap().starts_with("_3d_"));
+    }
+
+    #[test]
     fn texts_in_an_id_do_not_run_together() {
         assert_ne!(made_id(&["a", "b"]), made_id(&["ab", ""]));
         assert_eq!(made_id(&["a", "b"]), made_id(&["a", "b"]));
@@ -271,7 +292,7 @@ mod tests {
         #[test]
         fn whatever_is_fitted_fits(name in ".{0,150}") {
             let name = Str::from(name);
-            for rule in [OPENAI_NAMES, ANTHROPIC_NAMES] {
+            for rule in [OPENAI_NAMES, ANTHROPIC_NAMES, GEMINI_NAMES] {
                 let sent = ToolNames::under(rule).fit(&name).unwrap();
                 prop_assert!(rule.takes(&sent), "{sent}");
             }

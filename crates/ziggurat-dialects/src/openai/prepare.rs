@@ -53,15 +53,19 @@ fn strip(messages: &Str) -> Result<Option<RawJson>, Error> {
     let mut array = Array::begin(&mut out);
     for (index, raw) in items.into_iter().enumerate() {
         let fields: Fields<'_> = json::read(raw.get(), at.index(index), "an object")?;
-        if !fields.get("thinking_blocks").is_some_and(is_marked) {
+        let thought = fields.get("thinking_blocks").is_some_and(is_marked);
+        let signed = fields.get("tool_calls").is_some_and(mentions_mark);
+        if !thought && !signed {
             array.item().extend_from_slice(raw.get().as_bytes());
             continue;
         }
         found = true;
         let mut message = array.object();
         for (name, value) in fields.iter() {
-            if !["thinking_blocks", "reasoning_content"].contains(&name) {
-                message.raw(name, value);
+            match name {
+                "thinking_blocks" | "reasoning_content" if thought => {}
+                "tool_calls" if signed => calls(value, message.member(name)),
+                _ => message.raw(name, value),
             }
         }
         message.end();
@@ -77,6 +81,32 @@ fn is_marked(blocks: &str) -> bool {
     blocks
         .iter()
         .any(|block| ["signature", "data"].iter().any(|name| block.get(name).is_some_and(marked)))
+}
+
+/// Whether a mark begins some string in this value.
+fn mentions_mark(value: &str) -> bool {
+    memmem::find_iter(value.as_bytes(), MARK.as_bytes())
+        .any(|at| value.as_bytes()[..at].last() == Some(&b'"'))
+}
+
+/// Writes calls without the signatures of another dialect's model.
+fn calls(calls: &str, out: &mut Vec<u8>) {
+    let Ok(calls) = serde_json::from_str::<Vec<Fields<'_>>>(calls) else {
+        out.extend_from_slice(calls.as_bytes());
+        return;
+    };
+    let mut array = Array::begin(out);
+    for call in &calls {
+        let mut object = array.object();
+        for (name, value) in call.iter() {
+            let signature = ["extra_content", "thought_signature"].contains(&name);
+            if !(signature && mentions_mark(value)) {
+                object.raw(name, value);
+            }
+        }
+        object.end();
+    }
+    array.end();
 }
 
 /// The caller's options and `include_usage`.
@@ -166,6 +196,24 @@ mod tests {
         );
         assert_eq!(without_stream(&own), own);
         assert_eq!(without_stream(&body("")), body(""));
+    }
+
+    #[test]
+    fn signatures_of_another_dialects_model_stay_here() {
+        // A call of Gemini's bears its signature in an extension, which another provider refuses.
+        let body = |signature: &str| {
+            format!(
+                r#"{{"messages":[{{"role":"assistant","tool_calls":[{{"id":"a","type":"function","function":{{"name":"f","arguments":"zig1."}}{signature}}}]}}]}}"#
+            )
+        };
+        for signature in [
+            r#","extra_content":{"google":{"thought_signature":"zig1.bQ==.Q2"}}"#,
+            r#","thought_signature":"zig1.bQ==.Q2""#,
+        ] {
+            assert_eq!(without_stream(&body(signature)), body(""));
+        }
+        let own = body(r#","extra_content":{"google":{"thought_signature":"Q2"}}"#);
+        assert_eq!(without_stream(&own), own);
     }
 
     #[test]

@@ -312,7 +312,7 @@ fn snap(effort: Effort, taken: &[Effort]) -> Effort {
 
 /// The budget in tokens that goes with an effort: the numbers that Google publishes for its OpenAI-compatible endpoint, and
 /// beyond them those of the field.
-fn budget_of(effort: Effort, caps: &Capabilities) -> u64 {
+pub(crate) fn budget_of(effort: Effort, caps: &Capabilities) -> u64 {
     match effort {
         Effort::None => 0,
         Effort::Low => 1024,

@@ -11,6 +11,7 @@ use crate::json::{Array, Object};
 use crate::openai::{OPENAI, reply_id, request, wire};
 use crate::openai_api::parts::write_call_signature;
 use crate::openai_api::{models, service_tier, usage};
+use crate::origin;
 
 /// Writes a whole answer.
 pub(in crate::openai) fn encode(
@@ -94,7 +95,7 @@ fn choice(out: &mut Vec<u8>, choice: &Choice, ask: &Ask, losses: &mut Losses) {
     if !said.calls.is_empty() {
         let mut list = Array::begin(message.member("tool_calls"));
         for part in said.calls {
-            call(&mut list, part, losses);
+            call(&mut list, part, ask, losses);
         }
         list.end();
     }
@@ -104,12 +105,12 @@ fn choice(out: &mut Vec<u8>, choice: &Choice, ask: &Ask, losses: &mut Losses) {
     object.end();
 }
 
-fn call(list: &mut Array<'_>, part: &Part, losses: &mut Losses) {
+fn call(list: &mut Array<'_>, part: &Part, ask: &Ask, losses: &mut Losses) {
     if let Content::ToolCall { id, name, arguments, kind, signature } = &part.content {
         let mut object = list.object();
         request::write_call(&mut object, id, name, arguments, *kind);
         if let Some(signature) = signature {
-            write_call_signature(&mut object, signature);
+            write_call_signature(&mut object, &origin::mark(ask.origin.as_deref(), signature));
         }
         extras(&mut object, &part.extras, "", losses);
         object.end();

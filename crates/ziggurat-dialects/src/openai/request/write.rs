@@ -352,7 +352,8 @@ fn call(list: &mut Array<'_>, part: &Part, context: &mut Context<'_>) -> Result<
     let mut object = list.object();
     let id = OPENAI_IDS.fit_id(id);
     write_call(&mut object, &id, &name, arguments, *kind);
-    if let Some(signature) = signature.as_ref().filter(|_| context.own) {
+    let own = |signature: &&Str| context.own && !signature.starts_with(origin::MARK);
+    if let Some(signature) = signature.as_ref().filter(own) {
         write_call_signature(&mut object, signature);
     }
     extras(&mut object, &part.extras, "", &[], |name| format!("tool_calls.{name}"), context)?;

@@ -10,6 +10,7 @@ use crate::json::{self, Array, Object};
 use crate::openai::{reply_id, wire};
 use crate::openai_api::parts::write_call_signature;
 use crate::openai_api::{KEEP_ALIVE, LONGEST_NAME, error, service_tier, usage};
+use crate::origin::mark;
 
 /// How much reasoning is remembered for the block that carries its signature, in bytes.
 const LONGEST_SIGNED: usize = 1 << 20;
@@ -238,7 +239,8 @@ impl Encoder {
             Some(Open::Call { ordinal, .. }) => {
                 let ordinal = *ordinal;
                 self.delta(part.choice, out, |delta| {
-                    in_call(delta, ordinal, |call| write_call_signature(call, signature));
+                    let signature = mark(origin.as_deref(), signature);
+                    in_call(delta, ordinal, |call| write_call_signature(call, &signature));
                 });
             }
             _ => {}

@@ -3,12 +3,16 @@
 //! A schema is changed only when it crosses dialects, and each change is told. Key order stays: models write members in the
 //! order in which a schema names them. Size is bounded, as references can make a small schema large.
 
+mod google;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::value::RawValue;
 use ziggurat_core::RawJson;
+
+pub(crate) use google::{for_google, of_google, takes_nothing};
 
 use crate::json::{Array, Fields, Object, raw_json, string};
 

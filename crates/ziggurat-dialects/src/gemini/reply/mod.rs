@@ -1,0 +1,9 @@
+//! Whole answers.
+
+mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
+
+pub(super) use decode::{answer_part, decode, glance, misread};
+pub(super) use encode::{encode, response_id, write_answer_part};
