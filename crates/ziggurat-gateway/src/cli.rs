@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::cost::Cost;
+use crate::commands::models::Models;
 use crate::logs::{self, Filter};
 
 const ABOUT: &str = "One doorway to every large language model, for OpenAI and Anthropic clients";
@@ -24,7 +26,15 @@ Examples:
   ziggurat                              every provider whose key is in the environment
   ziggurat --model claude-sonnet-4-6    one model, whatever callers ask for
   ziggurat --config config.yaml         what the file says
-  ziggurat check config.yaml            say what is wrong with a file";
+  ziggurat check config.yaml            say what is wrong with a file
+  ziggurat models --provider openai     what is known of a provider's models
+  ziggurat cost gpt-4o -i 1000 -o 200   what a call costs";
+
+const COST_EXAMPLES: &str = "\
+Examples:
+  ziggurat cost gpt-4o --input 1000 --output 200
+  ziggurat cost claude-sonnet-4-6 -i 100 --cache-read 900 -o 50 --tier batch
+  curl … | ziggurat cost gpt-4o --usage -";
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Parser)]
@@ -55,6 +65,11 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Tell what is known of models: how long their prompts may be, what they cost
+    Models(Models),
+    /// Tell what a call costs, line by line
+    #[command(after_help = COST_EXAMPLES)]
+    Cost(Box<Cost>),
 }
 
 /// How to serve.
@@ -212,6 +227,18 @@ mod tests {
             panic!("it is a command");
         };
         assert_eq!(file, PathBuf::from("config.yaml"));
+    }
+
+    #[test]
+    fn what_was_used_is_told_once() {
+        let Some(Command::Cost(cost)) = parse("cost gpt-4o -i 5 -o 2 --tier flex").unwrap().command
+        else {
+            panic!("it is a command");
+        };
+        assert_eq!((cost.counts.input, cost.counts.output), (Some(5), Some(2)));
+        for line in ["cost", "cost m --usage x -i 1", "cost m --tier slow", "cost m -i -1"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub mod banner;
 pub mod check;
 pub mod checks;
 pub mod cli;
+pub mod commands;
 pub mod config;
 mod deployments;
 pub mod door;

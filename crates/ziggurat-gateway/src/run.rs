@@ -20,7 +20,7 @@ use crate::registries::Registries;
 use crate::reload::{self, Reload};
 use crate::shutdown::Signals;
 use crate::stack::Ending;
-use crate::{logs, source};
+use crate::{commands, logs, source};
 
 /// How long what was used may take to reach the other instances, at the end.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ pub fn main() -> ExitCode {
         Some(Command::Check { file }) => {
             check(file, &ProcessEnvironment, &mut io::stdout().lock()).map_err(|e| e.to_string())
         }
+        Some(Command::Models(asked)) => commands::models::models(asked, &mut stdout()),
+        Some(Command::Cost(asked)) => commands::cost::cost(asked, &mut stdout()),
         None => serve(&cli.serve).map(|()| true),
     };
     logs::flush();
@@ -47,6 +49,11 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tables are written in one piece.
+fn stdout() -> impl Write {
+    io::BufWriter::new(io::stdout().lock())
 }
 
 fn complain(why: &str) {

@@ -12,6 +12,7 @@ mod fallbacks;
 mod instances;
 mod keys;
 mod limits;
+mod prices;
 mod rate_limits;
 mod reload;
 mod requests;
