@@ -21,6 +21,7 @@ mod caller;
 mod capabilities;
 mod chat;
 mod controls;
+mod credentials;
 mod dialect;
 mod error;
 mod event;
@@ -52,6 +53,7 @@ pub use chat::{
     ToolCallKind, ToolChoice, ToolKind,
 };
 pub use controls::{CacheControls, Controls, FallbackTarget};
+pub use credentials::{Credentials, Fetching};
 pub use dialect::{
     Ask, Changes, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Glance, Prepared, Restore,
     StreamDecoder, StreamEncoder, Target,

@@ -21,6 +21,7 @@
 //! ```
 
 mod admission;
+mod authorize;
 mod front;
 #[cfg(feature = "serve")]
 mod serve;
@@ -29,6 +30,7 @@ mod translate;
 pub mod transport;
 
 pub use admission::{Admission, AdmissionLayer, AdmittedBody, InFlight};
+pub use authorize::{Authorize, AuthorizeFuture, AuthorizeLayer};
 pub use front::{
     Disconnect, Drains, FrontDoor, FrontDoorLayer, NotFound, ResponseBody, ResponseFuture, Route,
     Routes, Streaming, refuse, request_id,
