@@ -8,7 +8,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::sleep;
 use tower_service::Service;
-use ziggurat_core::{Call, End, Error, Guard, Instant, Reply, Scope};
+use ziggurat_core::{Call, End, Error, ErrorKind, Guard, Instant, Origin, Reply, Scope};
 
 use super::layer::Settings;
 
@@ -209,8 +209,15 @@ impl Failed {
         self.back = self.back.max(back);
     }
 
-    /// What the caller is told: the first failure, with what came after it, and with the longest wait that still stands.
-    fn answer(self, scope: &Scope) -> Error {
+    /// What the caller is told: a provider's verdict on the call, else the first failure; with the others, and with the longest
+    /// wait that still stands.
+    fn answer(mut self, scope: &Scope) -> Error {
+        if let Some(verdict) = self.others.iter().position(is_verdict)
+            && !is_verdict(&self.first)
+        {
+            let verdict = self.others.remove(verdict);
+            self.others.insert(0, std::mem::replace(&mut self.first, verdict));
+        }
         let fallbacks = self.first.fallbacks();
         let back = self.back.map(|back| back.saturating_duration_since(Instant::now()));
         let mut error = self.first;
@@ -221,6 +228,13 @@ impl Failed {
         }
         error.with_attempts(attempts(scope), fallbacks)
     }
+}
+
+/// Whether a provider has read the call and says what is wrong with it.
+fn is_verdict(error: &Error) -> bool {
+    use ErrorKind::{ContentPolicy, ContextLength, InvalidRequest, TooLarge, Unsupported};
+    let kinds = [InvalidRequest, Unsupported, ContextLength, ContentPolicy, TooLarge];
+    error.origin() == Origin::Provider && kinds.contains(&error.kind())
 }
 
 impl<S: Service<Call>> fmt::Debug for ResponseFuture<S> {

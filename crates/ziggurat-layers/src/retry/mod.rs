@@ -66,7 +66,8 @@
 //! [`ReplyHead::attempts`](ziggurat_core::ReplyHead::attempts) and [`Error::attempts`](ziggurat_core::Error::attempts).
 //!
 //! When all attempts fail, the first error is the answer: what comes later is often only the echo (a cool-down, a refusal because
-//! of the retries). The others are [attached](ziggurat_core::Error::others), and when to come back is the latest time any of them
+//! of the retries). Only a provider's verdict on the call itself (it is invalid, too long, against a policy) goes before it: that is
+//! what the caller can mend, whichever deployment was out of order before. The others are [attached](ziggurat_core::Error::others), and when to come back is the latest time any of them
 //! told that has not passed yet.
 //!
 //! # Streams and cancellation

@@ -141,6 +141,25 @@ async fn a_failure_is_tried_again_and_each_attempt_has_a_number() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_provider_finds_wrong_with_the_call_is_the_answer() {
+    let invalid = of(ErrorKind::InvalidRequest).with_origin(Origin::Provider);
+    let turns = vec![
+        Turn::Fail(of(ErrorKind::BadUpstream).with_deployment("a")),
+        Turn::Fail(invalid.with_deployment("b")),
+    ];
+    let (result, provider) = ask_for(&layer(), call(), turns).await;
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), error.deployment()), (ErrorKind::InvalidRequest, Some("b")));
+    assert_eq!(error.others()[0].kind(), ErrorKind::BadUpstream);
+    assert_eq!((error.attempts(), provider.seen().len()), (Some(2), 2));
+    // The gateway's own refusal is no verdict: it may be the echo of the retries.
+    let refused = of(ErrorKind::InvalidRequest).with_origin(Origin::Gateway);
+    let turns = vec![Turn::Fail(of(ErrorKind::BadUpstream)), Turn::Fail(refused)];
+    let error = ask_for(&layer(), call(), turns).await.0.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadUpstream);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_error_is_the_answer_with_the_others_attached() {
     let (call, guard, log) = settled();
     let turns = vec![
