@@ -1,3 +1,3 @@
-//! Whole answers of Anthropic's, written for callers of both dialects.
+//! Whole answers of Anthropic's, written for callers of each dialect.
 #![cfg_attr(fuzzing, no_main)]
 ziggurat_fuzz::target!(anthropic_reply);

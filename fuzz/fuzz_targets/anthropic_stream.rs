@@ -1,3 +1,3 @@
-//! Streams of Anthropic's, written for callers of both dialects.
+//! Streams of Anthropic's, written for callers of each dialect.
 #![cfg_attr(fuzzing, no_main)]
 ziggurat_fuzz::target!(anthropic_stream);

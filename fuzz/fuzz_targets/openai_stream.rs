@@ -1,3 +1,3 @@
-//! Streams of OpenAI's, written for callers of both dialects.
+//! Streams of OpenAI's, written for callers of each dialect.
 #![cfg_attr(fuzzing, no_main)]
 ziggurat_fuzz::target!(openai_stream);

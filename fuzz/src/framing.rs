@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use ziggurat_core::{CutOptions, Cutter, Dialect, Error, Facts, Frame, Usage};
 use ziggurat_dialects::framing::sse::{self, SideReader, SseCutter, SseEvent, Verdict};
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
+
+use ziggurat_dialects::OPENAI;
 
 use crate::chunks::choppings;
+use crate::world::DIALECTS;
 
 /// Small enough for the fuzzer to reach it.
 const MAX_EVENT: usize = 96;
@@ -15,7 +17,7 @@ const MAX_EVENT: usize = 96;
 pub fn sse(data: &[u8]) {
     framing(data);
     bound(data);
-    for dialect in [OPENAI, ANTHROPIC] {
+    for dialect in DIALECTS {
         for withhold in [false, true] {
             let options = CutOptions::default().withhold_usage(withhold);
             let cuts = choppings(data).map(|chunks| Cut::of(dialect, &options, chunks));

@@ -9,10 +9,10 @@
 //! | `outline` | the top-level members of a body | |
 //! | `edits` | the same | edits them |
 //! | `sse` | server-sent events, each dialect's facts | |
-//! | `openai_request`, `anthropic_request` | a caller's request | writes it for providers of both dialects |
-//! | `openai_reply`, `anthropic_reply` | a provider's whole answer | writes it for callers of both dialects |
-//! | `openai_stream`, `anthropic_stream` | a provider's stream | the same |
-//! | `openai_error`, `anthropic_error` | a provider's error | the same |
+//! | `openai_request`, `anthropic_request`, `gemini_request` | a caller's request | writes it for providers of each dialect |
+//! | `openai_reply`, `anthropic_reply`, `gemini_reply` | a provider's whole answer | writes it for callers of each dialect |
+//! | `openai_stream`, `anthropic_stream`, `gemini_stream` | a provider's stream | the same |
+//! | `openai_error`, `anthropic_error`, `gemini_error` | a provider's error | the same |
 //!
 //! They are run in three ways:
 //!
@@ -41,7 +41,7 @@ mod world;
 #[doc(hidden)]
 pub use libfuzzer_sys;
 
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
+use ziggurat_dialects::{ANTHROPIC, GEMINI, OPENAI};
 
 pub use edits::edits;
 pub use framing::sse;
@@ -64,46 +64,70 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("anthropic_reply", anthropic_reply),
     ("anthropic_stream", anthropic_stream),
     ("anthropic_error", anthropic_error),
+    ("gemini_request", gemini_request),
+    ("gemini_reply", gemini_reply),
+    ("gemini_stream", gemini_stream),
+    ("gemini_error", gemini_error),
 ];
 
-/// A request of OpenAI's Chat Completions, written for providers of both dialects.
+/// A request of OpenAI's Chat Completions, written for providers of each dialect.
 pub fn openai_request(data: &[u8]) {
     request::request(OPENAI, data);
 }
 
-/// A whole answer of OpenAI's Chat Completions, written for callers of both dialects.
+/// A whole answer of OpenAI's Chat Completions, written for callers of each dialect.
 pub fn openai_reply(data: &[u8]) {
     reply::reply(OPENAI, data);
 }
 
-/// A stream of OpenAI's Chat Completions, written for callers of both dialects.
+/// A stream of OpenAI's Chat Completions, written for callers of each dialect.
 pub fn openai_stream(data: &[u8]) {
     stream::stream(OPENAI, data);
 }
 
-/// An error of OpenAI's, written for callers of both dialects.
+/// An error of OpenAI's, written for callers of each dialect.
 pub fn openai_error(data: &[u8]) {
     error::error(OPENAI, data);
 }
 
-/// A request of Anthropic's Messages, written for providers of both dialects.
+/// A request of Anthropic's Messages, written for providers of each dialect.
 pub fn anthropic_request(data: &[u8]) {
     request::request(ANTHROPIC, data);
 }
 
-/// A whole answer of Anthropic's Messages, written for callers of both dialects.
+/// A whole answer of Anthropic's Messages, written for callers of each dialect.
 pub fn anthropic_reply(data: &[u8]) {
     reply::reply(ANTHROPIC, data);
 }
 
-/// A stream of Anthropic's Messages, written for callers of both dialects.
+/// A stream of Anthropic's Messages, written for callers of each dialect.
 pub fn anthropic_stream(data: &[u8]) {
     stream::stream(ANTHROPIC, data);
 }
 
-/// An error of Anthropic's, written for callers of both dialects.
+/// An error of Anthropic's, written for callers of each dialect.
 pub fn anthropic_error(data: &[u8]) {
     error::error(ANTHROPIC, data);
+}
+
+/// A request of Gemini's `generateContent`, written for providers of each dialect.
+pub fn gemini_request(data: &[u8]) {
+    request::request(GEMINI, data);
+}
+
+/// A whole answer of Gemini's `generateContent`, written for callers of each dialect.
+pub fn gemini_reply(data: &[u8]) {
+    reply::reply(GEMINI, data);
+}
+
+/// A stream of Gemini's `generateContent`, written for callers of each dialect.
+pub fn gemini_stream(data: &[u8]) {
+    stream::stream(GEMINI, data);
+}
+
+/// An error of Google's, written for callers of each dialect.
+pub fn gemini_error(data: &[u8]) {
+    error::error(GEMINI, data);
 }
 
 /// The body of a program in `fuzz_targets/`: libFuzzer's entry points in a build by a fuzzer, else a `main` that runs the

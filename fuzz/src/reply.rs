@@ -5,13 +5,11 @@ use ziggurat_core::{
     Answer, ChatReply, Content, Dialect, LossPolicy, Losses, Operation, Outline, Restore,
 };
 
-use ziggurat_dialects::ANTHROPIC;
-
 use crate::chunks::seed;
 use crate::error::assert_told;
 use crate::mutate::Mutator;
 use crate::world::{
-    DIALECTS, ask, assert_bounded, assert_object, assert_stable, is_saturated, restore,
+    DIALECTS, Manner, ask, assert_bounded, assert_object, assert_stable, is_saturated, restore,
 };
 
 /// A provider's answer in `dialect`: whatever is read can be written; what is written can be read, says the same text, and
@@ -80,7 +78,7 @@ fn said(reply: &ChatReply, caller: Dialect) -> (String, Vec<String>) {
     let parts = reply.choices.first().map_or(&[][..], |choice| &choice.parts);
     let text = parts.iter().filter_map(|part| match &part.content {
         Content::Text { text, .. } => Some(text.as_str()),
-        Content::Refusal { text } if caller == ANTHROPIC => Some(text.as_str()),
+        Content::Refusal { text } if Manner::of(caller).plain => Some(text.as_str()),
         _ => None,
     });
     (text.collect(), reply.tool_calls().map(|(_, name, _)| name.to_owned()).collect())

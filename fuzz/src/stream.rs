@@ -9,12 +9,12 @@ use ziggurat_core::{
     CutOptions, Dialect, Error, Event, Facts, Frame, Operation, PartId, PartKind, Restore,
     StopReason, StreamEncoder, ToolCallKind, Usage,
 };
-use ziggurat_dialects::ANTHROPIC;
+use ziggurat_dialects::GEMINI;
 use ziggurat_dialects::framing::sse;
 
 use crate::chunks::{choppings, seed};
 use crate::mutate::Mutator;
-use crate::world::{DIALECTS, ask, assert_bounded, assert_stable, is_saturated, restore};
+use crate::world::{DIALECTS, Manner, ask, assert_bounded, assert_stable, is_saturated, restore};
 
 /// A provider's stream in `dialect`: the same events however it arrives, in the order that decoders promise, with the facts
 /// that the cutter saw. A caller of any dialect gets a stream with one end that says the same.
@@ -198,21 +198,19 @@ fn written(read: &Read, provider: Dialect, caller: Dialect, input: usize) {
     has_its_facts(&again);
     let show = || format!("{provider} to {caller}: {}", out.escape_ascii());
     assert!(again.error.is_none(), "{:?}, {}", again.error, show());
-    // Anthropic's callers hear of one choice only.
+    let manner = Manner::of(caller);
+    // Some callers hear of one choice only.
     let failed = read.events.iter().any(|event| match event {
         Event::Stop { choice, stop } => {
-            stop.reason == StopReason::Error && (*choice == 0 || caller != ANTHROPIC)
+            stop.reason == StopReason::Error
+                && (*choice == 0 || !manner.blocks)
+                && !manner.tells_failure
         }
         _ => false,
     });
     assert_eq!(again.is_complete(), read.is_complete() && !failed, "{}", show());
     if again.is_complete() {
-        assert_eq!(
-            Said::of(&read.events, caller == ANTHROPIC),
-            Said::of(&again.events, caller == ANTHROPIC),
-            "{}",
-            show()
-        );
+        assert_eq!(Said::of(&read.events, manner), Said::of(&again.events, manner), "{}", show());
         if is_saturated(read.usage.as_ref()) {
             return;
         }
@@ -253,10 +251,17 @@ fn assert_one_terminal(caller: Dialect, out: &Bytes) {
         let members: BTreeMap<String, &RawValue> =
             serde_json::from_str(text).unwrap_or_else(|error| panic!("{caller}: {error}, {text}"));
         let kind = members.get("type").and_then(|kind| serde_json::from_str(kind.get()).ok());
+        // Gemini's last chunk says why each answer ended, or why there is none.
+        let candidates = members.get("candidates").filter(|_| caller == GEMINI);
+        let candidates: Vec<BTreeMap<String, &RawValue>> = candidates
+            .map(|raw| serde_json::from_str(raw.get()).expect("a list of answers"))
+            .unwrap_or_default();
+        let stops = candidates.iter().any(|candidate| candidate.contains_key("finishReason"));
         let ends = event.name == Some(b"error")
             || match kind {
                 Some(kind) => ["message_stop", "error"].contains(&kind),
-                None => members.contains_key("error"),
+                None if stops => true,
+                None => ["error", "promptFeedback"].iter().any(|name| members.contains_key(*name)),
             };
         if ends {
             terminals.push(number);
@@ -275,12 +280,11 @@ struct Said {
 }
 
 impl Said {
-    /// `blocks` where parts stay apart, a refusal is written as text, and free text for a tool as its arguments.
-    fn of(events: &[Event], blocks: bool) -> Self {
+    fn of(events: &[Event], manner: Manner) -> Self {
         let mut said = Self::default();
         let mut calls: BTreeMap<u16, (String, String)> = BTreeMap::new();
         // Where there is only one text, parts that run side by side flow together.
-        let place = |part: &PartId| if blocks { part.index } else { 0 };
+        let place = |part: &PartId| if manner.blocks { part.index } else { 0 };
         let mut custom = BTreeSet::new();
         let mut texts: BTreeMap<u16, String> = BTreeMap::new();
         let mut refusals: BTreeMap<u16, String> = BTreeMap::new();
@@ -289,7 +293,7 @@ impl Said {
                 Event::PartStart { part, kind } if part.choice == 0 => {
                     if let PartKind::ToolCall { name, kind, .. } = &**kind {
                         calls.insert(part.index, (name.to_string(), String::new()));
-                        if *kind == ToolCallKind::Custom && blocks {
+                        if *kind == ToolCallKind::Custom && manner.plain {
                             custom.insert(part.index);
                         }
                     }
@@ -303,7 +307,7 @@ impl Said {
                     texts.entry(place(part)).or_default().push_str(text);
                 }
                 Event::Refusal { part, text } if part.choice == 0 => {
-                    let into = if blocks { &mut texts } else { &mut refusals };
+                    let into = if manner.plain { &mut texts } else { &mut refusals };
                     into.entry(place(part)).or_default().push_str(text);
                 }
                 _ => {}
@@ -318,6 +322,7 @@ impl Said {
                     text if custom.contains(&index) => json!({ "input": text }).to_string(),
                     // A call without arguments is one with none in it.
                     "" => "{}".to_owned(),
+                    text if manner.objects => object(text),
                     _ => arguments,
                 };
                 let plain = serde_json::from_str(&arguments).map(|value: Value| value.to_string());
@@ -325,5 +330,15 @@ impl Said {
             })
             .collect();
         said
+    }
+}
+
+/// Arguments as the object that they are, or that holds them.
+fn object(arguments: &str) -> String {
+    match serde_json::from_str::<&RawValue>(arguments) {
+        _ if arguments.trim().is_empty() => "{}".to_owned(),
+        Ok(raw) if raw.get().starts_with('{') => arguments.to_owned(),
+        Ok(raw) => format!("{{\"value\":{raw}}}"),
+        Err(_) => json!({ "_raw": arguments }).to_string(),
     }
 }

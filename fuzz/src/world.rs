@@ -6,12 +6,37 @@ use serde_json::value::RawValue;
 use ziggurat_core::{
     Ask, Capabilities, Changes, Dialect, Effort, LossPolicy, Operation, Restore, Str, Usage,
 };
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
+use ziggurat_dialects::{ANTHROPIC, GEMINI, OPENAI};
 
 use crate::mutate::Mutator;
 
 /// The dialects that callers and providers speak.
-pub(crate) const DIALECTS: [Dialect; 2] = [OPENAI, ANTHROPIC];
+pub(crate) const DIALECTS: [Dialect; 3] = [OPENAI, ANTHROPIC, GEMINI];
+
+/// In what a dialect tells of an answer, where it differs from another that tells the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    /// Parts stay apart, and there is one answer only.
+    pub(crate) blocks: bool,
+    /// A refusal is a text, and free text for a tool its argument `input`.
+    pub(crate) plain: bool,
+    /// Arguments are objects.
+    pub(crate) objects: bool,
+    /// An answer that failed is told as one that ended.
+    pub(crate) tells_failure: bool,
+}
+
+impl Manner {
+    pub(crate) fn of(dialect: Dialect) -> Self {
+        let is = |names: &[&str]| names.contains(&dialect.name());
+        Self {
+            blocks: is(&["anthropic"]),
+            plain: is(&["anthropic", "gemini"]),
+            objects: is(&["gemini"]),
+            tells_failure: is(&["gemini"]),
+        }
+    }
+}
 
 /// How much longer than its input a translation may be, per byte of input: one byte of a list can ask for an event of its
 /// own.

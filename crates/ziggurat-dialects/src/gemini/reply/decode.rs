@@ -77,7 +77,7 @@ fn chat(mut fields: Fields<'_>, body: &Str, restore: &Restore) -> Result<ChatRep
     let at = At::root("candidates").in_brackets();
     let candidates: Option<Vec<&RawValue>> = fields.value("candidates", at, "a list")?;
     let feedback = fields.get("promptFeedback").map(members);
-    match candidates.filter(|list| !list.is_empty()) {
+    match candidates.filter(|list| !list.is_empty() || feedback.is_none()) {
         Some(candidates) => {
             for (place, raw) in candidates.into_iter().enumerate() {
                 let choice = candidate(raw.get(), place, body, &reply.id, restore)?;

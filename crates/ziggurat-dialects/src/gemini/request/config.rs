@@ -22,10 +22,9 @@ pub(super) fn decode(chat: &mut Chat, value: &Str, at: At<'_>) -> Result<(), Err
     chat.sampling.presence_penalty = float("presencePenalty")?;
     chat.sampling.frequency_penalty = float("frequencyPenalty")?;
     // A number with a point to clients, and a count all the same.
-    if let Some(top) = float("topK")? {
-        let count = format!("{top}").parse();
-        let wrong = |_| at.name("topK").error(format_args!("{WHOLE} is expected"));
-        chat.sampling.top_k = Some(count.map_err(wrong)?);
+    if let Some(raw) = config.take("topK") {
+        let count = raw.strip_suffix(".0").unwrap_or(raw);
+        chat.sampling.top_k = Some(json::read(count, at.name("topK"), WHOLE)?);
     }
     chat.sampling.seed = config.value("seed", at, "a whole number")?;
     chat.max_output_tokens = config.value("maxOutputTokens", at, WHOLE)?;

@@ -133,7 +133,7 @@ impl Candidate {
                 Content::ToolCall { .. } => {
                     let number = u32::from(self.number);
                     answer_part(&mut part, reply, number, &mut self.calls, restore);
-                    self.call(part, events);
+                    self.call(part, events)?;
                 }
                 _ => self.whole(raw, body, &part, events),
             }
@@ -203,15 +203,17 @@ impl Candidate {
         self.close_open(events);
     }
 
-    fn call(&mut self, part: Part, events: &mut Vec<Event>) {
+    fn call(&mut self, part: Part, events: &mut Vec<Event>) -> Result<(), Error> {
         let Content::ToolCall { id, name, arguments, kind, signature } = part.content else {
-            return;
+            return Ok(());
         };
+        check_name(&name)?;
         let part = self.begin_call(id, name, kind, signature, events);
         if !arguments.is_empty() {
             events.push(Event::Arguments { part, fragment: arguments });
         }
         events.push(Event::PartEnd { part });
+        Ok(())
     }
 
     fn begin_call(
@@ -285,6 +287,7 @@ impl Candidate {
             };
             answer_part(&mut first, reply, number, &mut self.calls, restore);
             if let Content::ToolCall { id, name, kind, signature, .. } = first.content {
+                check_name(&name)?;
                 let part = self.begin_call(id, name, kind, signature, events);
                 self.partial = Some((part, Partial::new(free)));
             }
@@ -324,6 +327,14 @@ impl Candidate {
     pub(super) fn close(&mut self, events: &mut Vec<Event>) {
         self.close_open(events);
         self.complete(events);
+    }
+}
+
+/// Nobody can run a tool that is not named.
+fn check_name(name: &str) -> Result<(), Error> {
+    match name.is_empty() {
+        true => Err(error::malformed("a call names no tool")),
+        false => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 use ziggurat_core::{
     Ask, Content, Error, ErrorKind, Event, Part, PartId, PartKind, RawJson, Start, Stop,
-    StopReason, Str, StreamEncoder, Usage,
+    StopReason, Str, StreamEncoder, ToolCallKind, Usage,
 };
 
 use crate::gemini::grounding::Grounding;
@@ -59,9 +59,10 @@ enum Open {
     Call {
         id: Str,
         name: Str,
-        kind: ziggurat_core::ToolCallKind,
+        kind: ToolCallKind,
         arguments: String,
         signature: Option<Str>,
+        ended: bool,
     },
 }
 
@@ -138,6 +139,7 @@ impl Encoder {
                 kind: *kind,
                 arguments: String::new(),
                 signature: None,
+                ended: false,
             },
             PartKind::Opaque { kind, value } if is_own(kind, value) => {
                 self.chunk(part.choice, out, |list| {
@@ -192,6 +194,11 @@ impl Encoder {
         let Some(at) = state.open.iter().position(|(index, _)| *index == part.index) else {
             return;
         };
+        if let Open::Call { ended, .. } = &mut state.open[at].1 {
+            *ended = true;
+            self.calls(part.choice, out);
+            return;
+        }
         let (_, open) = state.open.remove(at);
         match open {
             Open::Text { text, place, citations } => {
@@ -208,12 +215,23 @@ impl Encoder {
                 };
                 self.whole(part.choice, content, out);
             }
-            Open::Thinking { signature: None } => {}
-            Open::Call { id, name, kind, arguments, signature } => {
+            Open::Thinking { signature: None } | Open::Call { .. } => {}
+        }
+    }
+
+    /// Writes calls that have ended, in the order in which they began.
+    fn calls(&mut self, choice: u16, out: &mut Vec<u8>) {
+        loop {
+            let state = self.state(choice);
+            let first = state.open.iter().position(|(_, open)| matches!(open, Open::Call { .. }));
+            let ready = |at: &usize| matches!(state.open[*at].1, Open::Call { ended: true, .. });
+            let Some(at) = first.filter(ready) else { return };
+            let (_, open) = state.open.remove(at);
+            if let Open::Call { id, name, kind, arguments, signature, .. } = open {
                 self.held = self.held.saturating_sub(arguments.len());
                 let arguments = Str::from(arguments);
                 let content = Content::ToolCall { id, name, arguments, kind, signature };
-                self.whole(part.choice, content, out);
+                self.whole(choice, content, out);
             }
         }
     }

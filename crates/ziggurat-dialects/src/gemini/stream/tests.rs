@@ -156,7 +156,7 @@ fn parts_that_run_side_by_side_stay_whole() {
         .filter_map(|chunk| chunk["candidates"][0]["content"]["parts"][0].get("functionCall"))
         .map(|call| (call["id"].clone(), call["args"].clone()))
         .collect();
-    assert_eq!(calls, [(json!("b"), json!({"y": 2})), (json!("a"), json!({"x": 1}))]);
+    assert_eq!(calls, [(json!("a"), json!({"x": 1})), (json!("b"), json!({"y": 2}))]);
     assert_eq!(out.len(), 3, "one end: {out:?}");
     assert_eq!(out[2]["candidates"][0]["finishReason"], "STOP");
     assert_eq!(out[2]["usageMetadata"]["totalTokenCount"], 3);
