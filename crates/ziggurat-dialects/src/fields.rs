@@ -52,6 +52,8 @@ pub enum Names {
     OpenAi,
     /// Anthropic Messages.
     Anthropic,
+    /// Cohere's chat.
+    Cohere,
     /// Ollama's own API.
     Ollama,
     /// Bedrock Converse.
@@ -69,6 +71,7 @@ impl Names {
         match source.as_ref().map(|dialect| dialect.name()) {
             Some("openai") => Self::OpenAi,
             Some("anthropic") => Self::Anthropic,
+            Some("cohere") => Self::Cohere,
             Some("ollama") => Self::Ollama,
             Some("converse") => Self::Converse,
             Some("gemini") => Self::Gemini,
@@ -82,6 +85,7 @@ impl Names {
         let own = match self {
             Self::OpenAi => crate::openai::word(field),
             Self::Anthropic => crate::anthropic::word(field),
+            Self::Cohere => crate::cohere::word(field),
             Self::Ollama => crate::ollama::word(field),
             Self::Converse => crate::converse::word(field),
             Self::Gemini => crate::gemini::word(field),
@@ -122,7 +126,9 @@ impl Names {
     #[must_use]
     pub fn item(self, list: &str, index: impl std::fmt::Display) -> Cow<'static, str> {
         match self {
-            Self::Anthropic | Self::Converse | Self::Ollama => format!("{list}.{index}").into(),
+            Self::Anthropic | Self::Cohere | Self::Converse | Self::Ollama => {
+                format!("{list}.{index}").into()
+            }
             _ => format!("{list}[{index}]").into(),
         }
     }

@@ -33,6 +33,7 @@
 mod anthropic;
 mod arguments;
 mod clock;
+mod cohere;
 mod converse;
 mod fence;
 mod fields;
@@ -55,6 +56,7 @@ mod sequence;
 pub mod tools;
 
 pub use anthropic::ANTHROPIC;
+pub use cohere::COHERE;
 pub use converse::CONVERSE;
 pub use fields::{Field, Names};
 pub use gemini::GEMINI;

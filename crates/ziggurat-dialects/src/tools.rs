@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
-use ziggurat_core::{Error, Str};
+use ziggurat_core::{Error, Restore, Str, ToolCallKind};
 
 use crate::json::{self, Fields, Object};
 
@@ -216,11 +216,29 @@ pub(crate) fn write_input(arguments: &Str, free_text: bool, out: &mut Vec<u8>) {
     }
 }
 
+/// Arguments of a tool that takes free text, as an object.
+pub(crate) fn free_arguments(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 16);
+    let mut object = Object::begin(&mut out);
+    object.text("input", text);
+    object.end();
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// The text that a tool was called with which takes free text.
 pub(crate) fn free_text(arguments: &Str) -> Str {
     let fields = serde_json::from_str::<Fields<'_>>(arguments);
     let input = fields.ok().and_then(|mut fields| fields.take("input"));
     input.and_then(|input| json::shared_text(input, arguments)).unwrap_or_else(|| arguments.clone())
+}
+
+/// A call as its caller knows it: name, arguments and kind. What was changed in the request for the provider's sake is undone.
+pub(crate) fn undo(name: Str, arguments: Str, restore: &Restore) -> (Str, Str, ToolCallKind) {
+    let (arguments, kind) = match restore.is_custom(&name) {
+        true => (free_text(&arguments), ToolCallKind::Custom),
+        false => (arguments, ToolCallKind::Function),
+    };
+    (restore.tool_name(&name).unwrap_or(name), arguments, kind)
 }
 
 #[cfg(test)]

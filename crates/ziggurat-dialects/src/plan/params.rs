@@ -151,6 +151,29 @@ impl Params {
         Ok(())
     }
 
+    /// What dialects of plain text have no field for either: who asks, tiers, single calls, marks for a cache.
+    pub(crate) fn lost_beside(
+        &mut self,
+        chat: &Chat,
+        scene: &Scene<'_>,
+        losses: &mut Losses,
+    ) -> Result<(), Error> {
+        let single = chat.parallel_tools == Some(false) && !chat.tools.is_empty();
+        let marked = chat.tools.iter().any(|tool| tool.cache.is_some());
+        for (field, said) in [
+            (Field::User, chat.user.is_some()),
+            (Field::ServiceTier, chat.service_tier.is_some()),
+            (Field::ParallelTools, single),
+            (Field::CacheAuto, chat.cache.auto.is_some() || marked),
+        ] {
+            if said {
+                let name = scene.names.name(field);
+                losses.drop(Severity::Harmless, name, "the target has no such field")?;
+            }
+        }
+        Ok(())
+    }
+
     fn pass_float(&mut self, name: &'static str, value: f64, losses: &Losses) -> bool {
         let passes = losses.passes(name);
         if passes {

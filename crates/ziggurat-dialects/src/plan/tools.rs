@@ -218,7 +218,7 @@ impl<'a> Tools<'a> {
         let path = scene.names.member(
             at,
             match scene.names {
-                Names::OpenAi | Names::Ollama => "function.parameters",
+                Names::OpenAi | Names::Cohere | Names::Ollama => "function.parameters",
                 Names::Anthropic => "input_schema",
                 _ => "parameters",
             },

@@ -43,7 +43,6 @@ pub(crate) struct Turn<'a> {
 
 /// A piece of a turn.
 #[derive(Debug)]
-#[allow(dead_code)] // Not every dialect writes all that can be said of a piece.
 pub(crate) enum Piece<'a> {
     Text {
         text: Cow<'a, str>,

@@ -12,7 +12,7 @@ use super::{OLLAMA, error, logprobs, models, stop, usage};
 use crate::clock::{rfc3339, unix_seconds};
 use crate::json::{self, Array, At, Fields, Object};
 use crate::plain_error::{self, malformed, misread};
-use crate::tools::{self, free_text};
+use crate::tools::{self, undo};
 
 // === reading ===
 
@@ -103,15 +103,6 @@ fn part_of(call: Call, restore: &Restore) -> Part {
         Part::new(Content::ToolCall { id: call.id, name, arguments, kind, signature: None });
     part.extras = call.extras;
     part
-}
-
-/// Undoes what was changed in the request for the provider's sake.
-pub(super) fn undo(name: Str, arguments: Str, restore: &Restore) -> (Str, Str, ToolCallKind) {
-    let (arguments, kind) = match restore.is_custom(&name) {
-        true => (free_text(&arguments), ToolCallKind::Custom),
-        false => (arguments, ToolCallKind::Function),
-    };
-    (restore.tool_name(&name).unwrap_or(name), arguments, kind)
 }
 
 fn leftover(fields: Fields<'_>, body: &Str) -> Extras {

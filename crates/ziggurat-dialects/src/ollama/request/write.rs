@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ziggurat_core::{
     Changes, Chat, EncodedRequest, Error, Extras, Losses, OutputFormat, Part, Restore, Role,
-    Severity, Source, Target, ToolChoice, Typed,
+    Source, Target, ToolChoice, Typed,
 };
 
 use super::think::{Think, think};
@@ -117,26 +117,11 @@ fn beside(
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {
-    use Field::{
-        CacheAuto, FrequencyPenalty, Logprobs, MinP, ParallelTools, PresencePenalty,
-        RepetitionPenalty, Seed, ServiceTier, User,
-    };
+    use Field::{FrequencyPenalty, Logprobs, MinP, PresencePenalty, RepetitionPenalty, Seed};
     let has = [MinP, FrequencyPenalty, PresencePenalty, RepetitionPenalty, Seed, Logprobs];
     let mut params = Params::default();
     params.lost(chat, &has, scene, losses)?;
-    let single = chat.parallel_tools == Some(false) && !chat.tools.is_empty();
-    let marked = chat.tools.iter().any(|tool| tool.cache.is_some());
-    for (field, said) in [
-        (User, chat.user.is_some()),
-        (ServiceTier, chat.service_tier.is_some()),
-        (ParallelTools, single),
-        (CacheAuto, chat.cache.auto.is_some() || marked),
-    ] {
-        if said {
-            let name = scene.names.name(field);
-            losses.drop(Severity::Harmless, name, "the target has no such field")?;
-        }
-    }
+    params.lost_beside(chat, scene, losses)?;
     params.write_passed(object);
     let own = chat.extras.dialect == Some(OLLAMA);
     for (name, value) in &chat.extras.members {

@@ -7,9 +7,10 @@ use ziggurat_core::{Error, Event, PartId, PartKind, Restore, Start, Str, StreamD
 use crate::clock::unix_seconds;
 use crate::framing::ndjson::lines;
 use crate::json::{At, Fields};
-use crate::ollama::reply::{name_call, undo};
+use crate::ollama::reply::name_call;
 use crate::ollama::{KEEP_ALIVE_LINE, call, error, logprobs, stop, usage};
 use crate::plain_error::{malformed, misread, truncated};
+use crate::tools::undo;
 
 /// Decodes a stream of lines.
 #[derive(Debug, Default)]

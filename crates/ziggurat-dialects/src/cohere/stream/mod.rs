@@ -1,0 +1,11 @@
+//! Streams: events, both ways, and the facts read while a stream is cut.
+
+mod decode;
+mod encode;
+mod side;
+#[cfg(test)]
+mod tests;
+
+pub(super) use decode::Decoder;
+pub(super) use encode::Encoder;
+pub(super) use side::Side;

@@ -1,0 +1,88 @@
+//! Usage: the tokens that were read and written, and beside them those that are billed. Cached tokens are among the tokens read.
+
+use ziggurat_core::{RawJson, Usage};
+
+use crate::json::{Fields, Object};
+
+/// Reads the counts; `None` if there is none. Numbers come as floats. Where only what is billed is told, that is what there is.
+pub(super) fn read(usage: &str) -> Option<Usage> {
+    let fields: Fields<'_> = serde_json::from_str(usage).ok()?;
+    let pair = |name| {
+        let counts: Fields<'_> = serde_json::from_str(fields.get(name)?).ok()?;
+        let count = |name| counts.get(name).and_then(whole);
+        let pair = (count("input_tokens"), count("output_tokens"));
+        (pair != (None, None)).then_some(pair)
+    };
+    let (input, output) = pair("tokens").or_else(|| pair("billed_units"))?;
+    let mut usage = Usage::default();
+    // Zero is what servers say that know no cache.
+    usage.cache_read = fields.get("cached_tokens").and_then(whole).filter(|cached| *cached > 0);
+    usage.input = input.map(|input| input.saturating_sub(usage.cache_read.unwrap_or(0)));
+    usage.output = output;
+    Some(usage)
+}
+
+/// What is billed, as the provider told it.
+pub(super) fn billed(usage: &str) -> Option<RawJson> {
+    let fields: Fields<'_> = serde_json::from_str(usage).ok()?;
+    RawJson::parse(fields.get("billed_units")?.into()).ok()
+}
+
+/// A whole number that may be written as a float.
+fn whole(raw: &str) -> Option<u64> {
+    let digits = raw.split_once('.').map_or(raw, |(whole, fraction)| {
+        if fraction.bytes().all(|digit| digit == b'0') { whole } else { raw }
+    });
+    digits.parse().ok()
+}
+
+/// Writes the counts. What nobody told is zero: clients do arithmetic with it.
+pub(super) fn write(usage: &Usage, billed: Option<&RawJson>, out: &mut Vec<u8>) {
+    let pair = |mut object: Object<'_>| {
+        object.number("input_tokens", usage.total_input());
+        object.number("output_tokens", usage.total_output());
+        object.end();
+    };
+    let mut object = Object::begin(out);
+    match billed {
+        Some(billed) => object.raw("billed_units", billed.get()),
+        None => pair(Object::begin(object.member("billed_units"))),
+    }
+    pair(Object::begin(object.member("tokens")));
+    if let Some(cached) = usage.cache_read {
+        object.number("cached_tokens", cached);
+    }
+    object.end();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back(usage: &Usage) -> Option<Usage> {
+        let mut out = Vec::new();
+        write(usage, None, &mut out);
+        read(std::str::from_utf8(&out).unwrap())
+    }
+
+    #[test]
+    fn cached_tokens_are_among_those_read() {
+        let usage = Usage::new(100, 40).cache_read(900).cache_write(200).reasoning(60);
+        assert_eq!(there_and_back(&usage), Some(Usage::new(300, 100).cache_read(900)));
+        assert_eq!(there_and_back(&Usage::new(7, 0)), Some(Usage::new(7, 0)));
+        let odd = r#"{"tokens":{"input_tokens":10,"output_tokens":1},"cached_tokens":20}"#;
+        assert_eq!(read(odd), Some(Usage::new(0, 1).cache_read(20)));
+    }
+
+    #[test]
+    fn what_is_billed_is_not_added_to_what_was_read() {
+        let both = r#"{"billed_units":{"input_tokens":12.0,"output_tokens":20.0},"tokens":{"input_tokens":1200.0,"output_tokens":90.0},"cached_tokens":0.0}"#;
+        assert_eq!(read(both), Some(Usage::new(1200, 90)));
+        let billed_only = r#"{"billed_units":{"input_tokens":12,"output_tokens":20}}"#;
+        assert_eq!(read(billed_only), Some(Usage::new(12, 20)));
+        assert_eq!(billed(both).unwrap().get(), r#"{"input_tokens":12.0,"output_tokens":20.0}"#);
+        for nothing in ["{}", "[]", r#"{"tokens":{}}"#, r#"{"tokens":{"input_tokens":1.5}}"#] {
+            assert_eq!(read(nothing), None, "{nothing}");
+        }
+    }
+}
