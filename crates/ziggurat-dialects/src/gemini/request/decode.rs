@@ -111,7 +111,8 @@ fn contents(value: &Str, at: At<'_>) -> Result<Vec<Message>, Error> {
     if items.len() > MAX_CONTENTS {
         return Err(at.error(format_args!("at most {MAX_CONTENTS} contents are taken")));
     }
-    let mut messages = Vec::with_capacity(items.len());
+    let mut messages: Vec<Message> = Vec::with_capacity(items.len());
+    let mut turn = Turn::default();
     for (index, raw) in items.into_iter().enumerate() {
         let at = at.index(index);
         let mut item = object(raw.get(), at)?;
@@ -127,14 +128,29 @@ fn contents(value: &Str, at: At<'_>) -> Result<Vec<Message>, Error> {
         };
         let parts = item.take("parts");
         let parts = parts.map_or(Ok(Vec::new()), |raw| parts_of(raw, value, at.name("parts")))?;
-        let parts = if role == Role::Assistant { joined(parts) } else { parts };
-        let mut message = Message::new(role, parts).at(index);
-        item.leave(&mut message.extras, value);
-        if !message.extras.is_empty() {
-            message.extras.dialect = Some(GEMINI);
+        let bare = item.is_empty();
+        let goes_on = role == Role::Assistant
+            && bare
+            && messages.last().is_some_and(|last| last.role == role && last.extras.is_empty());
+        if !goes_on {
+            turn.end(&mut messages);
+            let mut message = Message::new(role, Vec::new()).at(index);
+            item.leave(&mut message.extras, value);
+            if !message.extras.is_empty() {
+                message.extras.dialect = Some(GEMINI);
+            }
+            messages.push(message);
         }
-        messages.push(message);
+        match role {
+            Role::Assistant => turn.take(parts),
+            _ => {
+                if let Some(message) = messages.last_mut() {
+                    message.parts = parts;
+                }
+            }
+        }
     }
+    turn.end(&mut messages);
     Ok(messages)
 }
 
@@ -147,31 +163,82 @@ fn parts_of(raw: &str, body: &Str, at: At<'_>) -> Result<Vec<Part>, Error> {
     Ok(parts)
 }
 
-/// Clients keep a streamed answer in the pieces in which it came. Thinking is put together again up to its signature: another
-/// dialect's model signed all of it.
-fn joined(parts: Vec<Part>) -> Vec<Part> {
-    let mut out: Vec<Part> = Vec::with_capacity(parts.len());
-    let mut open: Option<String> = None;
-    let spoken = |text: String| {
-        Part::new(Content::Reasoning { text: text.into(), signature: None, redacted: None })
-    };
-    for mut part in parts {
-        let bare = part.extras.is_empty();
-        match &mut part.content {
-            Content::Reasoning { text, signature: None, .. } if bare => {
-                open.get_or_insert_default().push_str(text);
-                continue;
-            }
-            Content::Reasoning { text, .. } if bare => {
-                if let Some(mut all) = open.take() {
-                    all.push_str(text);
-                    *text = all.into();
+/// What the model said in one turn. Clients keep a streamed answer in the pieces in which it came, each a content of its own: a
+/// text is put together again, and thinking up to its signature, as another dialect's model signed all of it.
+#[derive(Default)]
+struct Turn {
+    parts: Vec<Part>,
+    /// The text or thinking that may go on.
+    open: Option<Open>,
+}
+
+struct Open {
+    thought: bool,
+    text: String,
+}
+
+impl Turn {
+    /// Takes the parts of one content.
+    fn take(&mut self, parts: Vec<Part>) {
+        // Texts within a content stay apart.
+        let mut begins = true;
+        for mut part in parts {
+            let bare = part.extras.is_empty();
+            let open = self.open.as_mut();
+            match &mut part.content {
+                Content::Text { text, citations } if bare && citations.is_empty() => {
+                    match open.filter(|open| begins && !open.thought) {
+                        Some(open) => open.text.push_str(text),
+                        None => self.begin(false, text),
+                    }
+                    begins = false;
+                    continue;
                 }
+                Content::Reasoning { text, signature: None, .. } if bare => {
+                    match open.filter(|open| open.thought) {
+                        Some(open) => open.text.push_str(text),
+                        None => self.begin(true, text),
+                    }
+                    begins = false;
+                    continue;
+                }
+                Content::Reasoning { text, .. } if bare => {
+                    if let Some(mut open) = self.open.take_if(|open| open.thought) {
+                        open.text.push_str(text);
+                        *text = open.text.into();
+                    }
+                }
+                _ => {}
             }
-            _ => out.extend(open.take().map(spoken)),
+            begins = false;
+            self.close();
+            self.parts.push(part);
         }
-        out.push(part);
     }
-    out.extend(open.map(spoken));
-    out
+
+    fn begin(&mut self, thought: bool, text: &str) {
+        self.close();
+        self.open = Some(Open { thought, text: text.to_owned() });
+    }
+
+    fn close(&mut self) {
+        let Some(Open { thought, text }) = self.open.take() else { return };
+        self.parts.push(match thought {
+            true => {
+                let text = text.into();
+                Part::new(Content::Reasoning { text, signature: None, redacted: None })
+            }
+            false => Part::text(text),
+        });
+    }
+
+    /// The turn has ended: it is the last of the messages.
+    fn end(&mut self, messages: &mut [Message]) {
+        self.close();
+        if let Some(message) = messages.last_mut()
+            && message.role == Role::Assistant
+        {
+            message.parts = std::mem::take(&mut self.parts);
+        }
+    }
 }

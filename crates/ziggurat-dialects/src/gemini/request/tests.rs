@@ -186,6 +186,27 @@ fn thinking_that_came_in_pieces_is_put_together_up_to_its_signature() {
 }
 
 #[test]
+fn an_answer_that_was_kept_in_chunks_is_one_turn() {
+    // Google's own client keeps each chunk of a stream as a content.
+    let model = |part: Value| json!({"role": "model", "parts": [part]});
+    let chat = parse(&json!({"contents": [
+        {"role": "user", "parts": [{"text": "Hi"}]},
+        model(json!({"text": "H", "thought": true})), model(json!({"text": "m", "thought": true})),
+        model(json!({"text": "", "thoughtSignature": "RXFRQg=="})),
+        model(json!({"text": "Hello"})), model(json!({"text": " "})), model(json!({"text": "you"})),
+        model(json!({"text": ""})),
+        {"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]}));
+    assert_eq!(chat.messages.len(), 3);
+    let parts = &chat.messages[1].parts;
+    assert_eq!(parts.len(), 2);
+    let Content::Reasoning { text, signature: Some(_), .. } = &parts[0].content else { panic!() };
+    assert_eq!(text, "Hm");
+    assert_eq!(parts[1].as_text(), Some("Hello you"));
+    assert_eq!(chat.messages[2].at, Some(8));
+    assert_eq!(chat.messages[2].parts.len(), 2);
+}
+
+#[test]
 fn a_token_count_may_be_wrapped() {
     let inner = json!({"model": "models/x", "contents": [{"parts": [{"text": "Hi"}]}],
         "system_instruction": {"parts": [{"text": "S"}]}});
@@ -455,7 +476,14 @@ fn chat() -> impl Strategy<Value = Chat> {
         .prop_map(|(system, first, turns, mut tools, numbers, (mode, shown), form, extra)| {
             let mut chat = Chat::new();
             chat.system = system.into_iter().map(Part::text).collect();
-            chat.messages = std::iter::once(first).chain(turns.into_iter().flatten()).collect();
+            // A turn that called nothing is answered by the user: two in a row are one.
+            let turns = turns.into_iter().flat_map(|mut turn| {
+                if turn.len() == 1 {
+                    turn.push(Message::text(Role::User, "Go on."));
+                }
+                turn
+            });
+            chat.messages = std::iter::once(first).chain(turns).collect();
             for (at, message) in chat.messages.iter_mut().enumerate() {
                 *message = message.clone().at(at);
             }
