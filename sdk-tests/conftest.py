@@ -9,6 +9,7 @@ client talks to the fake of its own vendor.
 from dataclasses import dataclass
 
 import anthropic
+import google.genai
 import openai
 import pytest
 
@@ -107,6 +108,14 @@ def anthropic_options(request, fakes):
     return {"base_url": url, "api_key": key, "max_retries": 0, "timeout": 30.0}
 
 
+@pytest.fixture(scope="session")
+def gemini_options(request, fakes):
+    """What to make a Gemini client with."""
+    url = request.getfixturevalue("gateway").url
+    options = google.genai.types.HttpOptions(base_url=url, timeout=30_000)
+    return {"api_key": MASTER_KEY, "http_options": options}
+
+
 @pytest.fixture
 def oai(openai_options):
     with openai.OpenAI(**openai_options) as client:
@@ -116,4 +125,10 @@ def oai(openai_options):
 @pytest.fixture
 def ant(anthropic_options):
     with anthropic.Anthropic(**anthropic_options) as client:
+        yield client
+
+
+@pytest.fixture
+def gem(gemini_options):
+    with google.genai.Client(**gemini_options) as client:
         yield client

@@ -4,7 +4,6 @@ import json
 import re
 
 import anthropic
-import google.genai
 import httpx2
 import openai
 import pytest
@@ -178,21 +177,6 @@ def test_anthropics_list_has_anthropics_shape(ant):
 
 
 # Paths.
-
-
-def test_a_client_of_gemini_is_told_that_it_is_not_served(gateway):
-    options = google.genai.types.HttpOptions(base_url=gateway.url)
-    with google.genai.Client(api_key=MASTER_KEY, http_options=options) as client:
-        for ask in (
-            lambda: client.models.generate_content(model="gpt", contents="Hello"),
-            lambda: list(client.models.generate_content_stream(model="gpt", contents="Hello")),
-            # Our list has the same path: it was read as an empty one.
-            lambda: list(client.models.list()),
-        ):
-            with pytest.raises(google.genai.errors.ClientError) as caught:
-                ask()
-            assert caught.value.code == 404
-            assert "Gemini" in str(caught.value)
 
 
 def test_an_api_that_is_not_served_is_named(oai, ant):
