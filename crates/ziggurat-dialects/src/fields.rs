@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ziggurat_core::{Dialect, Error, Losses, Message, Severity};
+use ziggurat_core::{Dialect, Error, Losses, Message, Role, Severity};
 
 /// A field of the superset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub enum Names {
     Converse,
     /// Gemini `generateContent`.
     Gemini,
+    /// OpenAI Responses.
+    Responses,
     /// A call built in code, or a dialect whose words are not listed: the superset's own.
     Superset,
 }
@@ -75,6 +77,7 @@ impl Names {
             Some("ollama") => Self::Ollama,
             Some("converse") => Self::Converse,
             Some("gemini") => Self::Gemini,
+            Some("responses") => Self::Responses,
             _ => Self::Superset,
         }
     }
@@ -89,6 +92,7 @@ impl Names {
             Self::Ollama => crate::ollama::word(field),
             Self::Converse => crate::converse::word(field),
             Self::Gemini => crate::gemini::word(field),
+            Self::Responses => crate::responses::word(field),
             Self::Superset => None,
         };
         own.unwrap_or_else(|| superset(field))
@@ -110,6 +114,10 @@ impl Names {
             None => self.name(Field::Messages).into(),
             // Content is one text there, and what else a message holds stands beside it.
             Some(_) if self == Self::Ollama => self.message(message),
+            // A result is an item of its own there.
+            Some(_) if self == Self::Responses && message.role == Role::Tool => {
+                self.member(&self.message(message), "output")
+            }
             Some(_) => self.item(&self.member(&self.message(message), self.content()), index),
         }
     }
@@ -192,6 +200,12 @@ pub(crate) fn lose(
     path: String,
     losses: &mut Losses,
 ) -> Result<(), Error> {
+    if Names::of(source) == Names::Responses {
+        return match crate::responses::lost(&path) {
+            Some((severity, reason)) => losses.drop(severity, path, reason),
+            None => Ok(()),
+        };
+    }
     let (severity, reason) = match (Names::of(source), path.as_str()) {
         // What was said before is with the provider, and what is new makes no sense alone.
         (Names::Anthropic, "thread") => {
@@ -223,8 +237,6 @@ pub(crate) fn lose(
 
 #[cfg(test)]
 mod tests {
-    use ziggurat_core::Role;
-
     use super::*;
 
     #[test]

@@ -51,8 +51,10 @@ mod openai_api;
 mod origin;
 mod plain_error;
 mod plan;
+mod responses;
 mod schema;
 mod sequence;
+mod stops;
 pub mod tools;
 
 pub use anthropic::ANTHROPIC;
@@ -63,3 +65,4 @@ pub use gemini::GEMINI;
 pub use named::{all, named};
 pub use ollama::OLLAMA;
 pub use openai::OPENAI;
+pub use responses::RESPONSES;

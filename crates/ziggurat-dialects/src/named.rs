@@ -2,10 +2,10 @@
 
 use ziggurat_core::Dialect;
 
-use crate::{ANTHROPIC, COHERE, CONVERSE, GEMINI, OLLAMA, OPENAI};
+use crate::{ANTHROPIC, COHERE, CONVERSE, GEMINI, OLLAMA, OPENAI, RESPONSES};
 
 /// Every dialect of this crate. One more is a line here.
-static ALL: [Dialect; 6] = [OPENAI, ANTHROPIC, GEMINI, CONVERSE, COHERE, OLLAMA];
+static ALL: [Dialect; 7] = [OPENAI, RESPONSES, ANTHROPIC, GEMINI, CONVERSE, COHERE, OLLAMA];
 
 /// Every dialect of this crate, OpenAI Chat first.
 #[must_use]

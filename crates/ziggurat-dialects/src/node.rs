@@ -91,6 +91,11 @@ impl<'a> Node<'a> {
         whole.parse().ok()
     }
 
+    /// Text of the body that this value borrows, sharing the body's buffer.
+    pub(crate) fn share(&self, text: &str) -> Str {
+        self.body.slice_ref(text)
+    }
+
     /// Reads a value as a type.
     pub(crate) fn read<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Error> {
         serde_json::from_str(self.text).map_err(|_| self.expected(expected))

@@ -60,6 +60,10 @@ pub const OPENAI_IDS: Rule = Rule { max: 40, allows: is_any, begins: is_any };
 pub const CONVERSE_NAMES: Rule = Rule { max: 64, allows: is_plain, begins: is_any };
 /// Ids of tool calls of Bedrock's Converse.
 pub const CONVERSE_IDS: Rule = Rule { max: 64, allows: is_plain_or_dotted, begins: is_any };
+/// Names of the tools of OpenAI Responses.
+pub const RESPONSES_NAMES: Rule = Rule { max: 128, allows: is_plain, begins: is_any };
+/// Ids of the tool calls of OpenAI Responses.
+pub const RESPONSES_IDS: Rule = Rule { max: 64, allows: is_any, begins: is_any };
 /// Names of Anthropic's tools.
 pub const ANTHROPIC_NAMES: Rule = Rule { max: 128, allows: is_plain, begins: is_any };
 /// Ids of Anthropic's tool calls. Their length has no documented limit.

@@ -1,8 +1,8 @@
 //! What requests, answers and streams have in common: words for why an answer ended, citations, reasoning blocks.
 
-use ziggurat_core::{Error, RawJson, Stop, StopReason, Str};
+use ziggurat_core::{Error, Stop, StopReason, Str};
 
-use crate::json::{self, Object};
+use crate::json::Object;
 use crate::node::Node;
 use crate::origin;
 
@@ -40,28 +40,6 @@ pub(super) fn stop_word(stop: &Stop, calls: bool, refused: bool) -> &str {
         StopReason::Other => stop.word.as_deref().unwrap_or("stop"),
         _ => "stop",
     }
-}
-
-/// A citation as an annotation, if it has an address. `span` is where the cited text stands, in characters.
-pub(super) fn annotation(citation: &RawJson, span: (usize, usize)) -> Option<RawJson> {
-    let body = citation.clone().into_text();
-    let node = Node::root("citation", &body);
-    if node.get("url_citation").is_some() {
-        return Some(citation.clone());
-    }
-    let url = node.get("url").and_then(|url| url.as_string())?;
-    let title = node.get("title").and_then(|title| title.as_string()).unwrap_or_default();
-    let mut out = Vec::new();
-    let mut object = Object::begin(&mut out);
-    object.text("type", "url_citation");
-    let mut inner = Object::begin(object.member("url_citation"));
-    inner.number("start_index", span.0);
-    inner.number("end_index", span.1);
-    inner.text("title", &title);
-    inner.text("url", &url);
-    inner.end();
-    object.end();
-    json::raw_json(out)
 }
 
 /// One entry of `thinking_blocks`.
@@ -155,21 +133,5 @@ mod tests {
         assert_eq!(word(StopReason::Length, true, false), "length");
         assert_eq!(word(StopReason::Refusal, false, true), "stop");
         assert_eq!(stop_word(&Stop::other("eos"), false, false), "eos");
-    }
-
-    #[test]
-    fn citations_with_an_address_become_annotations() {
-        let anthropic = RawJson::parse(Str::from(
-            r#"{"type":"web_search_result_location","url":"https://a.test/","title":"A","cited_text":"x"}"#,
-        ))
-        .unwrap();
-        assert_eq!(
-            annotation(&anthropic, (3, 7)).unwrap().get(),
-            r#"{"type":"url_citation","url_citation":{"start_index":3,"end_index":7,"title":"A","url":"https://a.test/"}}"#
-        );
-        let own = annotation(&anthropic, (3, 7)).unwrap();
-        assert_eq!(annotation(&own, (0, 0)).unwrap(), own);
-        let no_address = RawJson::parse(Str::from(r#"{"type":"char_location"}"#)).unwrap();
-        assert_eq!(annotation(&no_address, (0, 1)), None);
     }
 }

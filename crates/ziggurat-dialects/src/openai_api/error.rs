@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use ziggurat_core::{Dialect, Error, ErrorKind, Origin, ProviderError, Str};
+use ziggurat_core::{Dialect, Error, ErrorKind, Origin, ProviderError, RawJson, Str};
 
 use crate::hints::{come_back, contains, redact, text_header};
 use crate::json::{self, Object};
@@ -160,6 +160,25 @@ const POLICY: &[&str] = &[
     "invalid_prompt",
     "content_filter",
     "ResponsibleAIPolicyViolation",
+    "bio_policy",
+    "image_content_policy_violation",
+    "misalignment_policy_violation",
+];
+/// What is wrong with a picture, in an answer that failed because of it.
+const IMAGES: &[&str] = &[
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "invalid_image_mode",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
 ];
 const UNSUPPORTED: &[&str] = &["unsupported_parameter", "unsupported_value", "unknown_parameter"];
 const QUOTA: &[&str] = &["insufficient_quota", "credit_balance_exhausted"];
@@ -230,7 +249,9 @@ fn kind_by_word(told: &Told) -> Option<ErrorKind> {
         () if told.is_any(&["server_error", "internal_server_error", "api_error"]) => {
             ErrorKind::Server
         }
-        () if told.is_any(&["invalid_request_error"]) => ErrorKind::InvalidRequest,
+        () if told.is_any(&["invalid_request_error"]) || told.is_any(IMAGES) => {
+            ErrorKind::InvalidRequest
+        }
         () => return None,
     })
 }
@@ -257,7 +278,8 @@ pub(crate) fn encode(error: &Error) -> (StatusCode, Bytes) {
 /// Whether a body is an error as clients read it. Some servers put only words into `error`, or say it elsewhere.
 fn is_envelope(body: &Bytes) -> bool {
     let Ok(text) = Str::from_utf8(body.clone()) else { return false };
-    Node::root("error", &text).get("error").is_some_and(|error| error.is_object())
+    let named = Node::root("error", &text).get("error").is_some_and(|error| error.is_object());
+    named && RawJson::parse(text).is_ok()
 }
 
 /// Writes an error into a stream that has begun: the stream ends with it.

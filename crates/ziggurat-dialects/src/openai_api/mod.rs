@@ -1,5 +1,6 @@
 //! What the dialects of OpenAI's API have in common: headers and credentials, errors, models, efforts, usage.
 
+pub(crate) mod citation;
 pub(crate) mod effort;
 pub(crate) mod error;
 pub(crate) mod models;
@@ -50,6 +51,9 @@ pub(crate) const LONGEST_NAME: usize = 256;
 pub(crate) fn is_family(dialect: Dialect) -> bool {
     matches!(dialect.name(), "openai" | "responses")
 }
+
+/// Top-level members that mean the same in both dialects, and that others do not know.
+pub(crate) const SHARED: [&str; 3] = ["safety_identifier", "moderation", "prompt_cache_options"];
 
 /// The tier that served, by a name that these dialects' clients know. Anthropic's `standard` is `default`; its `batch` is
 /// nothing here.

@@ -12,6 +12,8 @@ pub(crate) struct Words {
     output: &'static str,
     input_details: &'static str,
     output_details: &'static str,
+    /// Whether clients look for every count.
+    complete: bool,
 }
 
 /// Chat Completions.
@@ -20,6 +22,16 @@ pub(crate) static CHAT: Words = Words {
     output: "completion_tokens",
     input_details: "prompt_tokens_details",
     output_details: "completion_tokens_details",
+    complete: false,
+};
+
+/// Responses.
+pub(crate) static RESPONSES: Words = Words {
+    input: "input_tokens",
+    output: "output_tokens",
+    input_details: "input_tokens_details",
+    output_details: "output_tokens_details",
+    complete: true,
 };
 
 /// Reads usage. The input and output that it names include everything; what does not add up is clamped.
@@ -110,7 +122,7 @@ fn told(cost: &Node<'_>, usage: &Node<'_>) -> Option<NanoDollars> {
     Some(amount(cost)? + upstream.as_ref().and_then(amount).unwrap_or_default())
 }
 
-/// Writes usage. What nobody told is left out.
+/// Writes usage. What nobody told is left out, or nothing where clients look for a number.
 pub(crate) fn encode(out: &mut Vec<u8>, usage: &Usage, words: &Words) {
     let details = |out: &mut Vec<u8>, counts: &[(&str, Option<u64>)]| {
         let mut object = Object::begin(out);
@@ -121,14 +133,15 @@ pub(crate) fn encode(out: &mut Vec<u8>, usage: &Usage, words: &Words) {
         }
         object.end();
     };
+    let count = |count: Option<u64>| if words.complete { count.or(Some(0)) } else { count };
     let input = [
-        ("cached_tokens", usage.cache_read),
-        ("cache_write_tokens", usage.cache_write),
+        ("cached_tokens", count(usage.cache_read)),
+        ("cache_write_tokens", count(usage.cache_write)),
         ("audio_tokens", usage.audio_input),
         ("image_tokens", usage.image_input),
     ];
     let output = [
-        ("reasoning_tokens", usage.reasoning),
+        ("reasoning_tokens", count(usage.reasoning)),
         ("audio_tokens", usage.audio_output),
         ("image_tokens", usage.image_output),
     ];
@@ -237,5 +250,15 @@ mod tests {
         assert_eq!(usage, Usage::new(8, 2));
         let json = written(&usage);
         assert_eq!(json.as_object().unwrap().len(), 3, "{json}");
+    }
+
+    #[test]
+    fn responses_tells_every_count() {
+        let mut out = Vec::new();
+        encode(&mut out, &Usage::new(8, 2), &RESPONSES);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"input_tokens":8,"output_tokens":2,"total_tokens":10,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens_details":{"reasoning_tokens":0}}"#
+        );
     }
 }

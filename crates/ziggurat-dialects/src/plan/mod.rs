@@ -11,7 +11,7 @@ use ziggurat_core::{Dialect, Target};
 
 pub(crate) use marks::{Budget, Marks};
 pub(crate) use params::Params;
-pub(crate) use thinking::{Mode, Thinking, budget_of, effort_of, strip_foreign, think};
+pub(crate) use thinking::{Mode, Thinking, budget_of, effort_of, is_trace, strip_foreign, think};
 pub(crate) use tools::{Choice, Tools};
 pub(crate) use turns::{Abilities, Piece, Turn, turns};
 

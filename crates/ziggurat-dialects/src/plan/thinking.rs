@@ -263,6 +263,9 @@ fn obstacle(messages: &[Message], forced: bool) -> Option<&'static str> {
 /// Takes reasoning out that this model did not sign: it would refuse the call.
 pub(crate) fn strip_foreign(messages: &mut [Message], scene: &Scene<'_>, losses: &mut Losses) {
     for message in messages {
+        if message.role == Role::Assistant {
+            strip_traces(message, scene, losses);
+        }
         let before = message.parts.len();
         message.parts.retain_mut(|part| is_own(part, scene));
         if message.parts.len() < before {
@@ -273,6 +276,24 @@ pub(crate) fn strip_foreign(messages: &mut [Message], scene: &Scene<'_>, losses:
             ));
         }
     }
+}
+
+/// Takes out what another provider's own tools did: it is state of that provider's.
+fn strip_traces(message: &mut Message, scene: &Scene<'_>, losses: &mut Losses) {
+    let place = scene.names.message(message);
+    message.parts.retain(|part| {
+        let own = !is_trace(part, scene);
+        if !own {
+            let reason = "it means something to its own provider only";
+            losses.note(Loss::new(place.clone(), reason, LossAction::Dropped));
+        }
+        own
+    });
+}
+
+/// Whether a part of the assistant's is something that only a provider of another dialect understands.
+pub(crate) fn is_trace(part: &Part, scene: &Scene<'_>) -> bool {
+    matches!(part.content, Content::Opaque { .. }) && part.extras.dialect != Some(scene.own)
 }
 
 /// Whether a part is no reasoning, or reasoning that the model takes back: what it signed, with the mark of its origin taken off,

@@ -104,6 +104,8 @@ impl Setting {
         }
         restore.answer_tool = changes.get("answer_tool").map(text);
         restore.strip_fence = changes["strip_fence"] == true;
+        let stops = changes["stop"].as_array().into_iter().flatten();
+        restore.stop = stops.map(text).collect();
         self.restore = Restore::new(restore);
         self
     }

@@ -15,7 +15,7 @@ use crate::anthropic::citation;
 use crate::fields::Field;
 use crate::json::{self, Array, Object};
 use crate::media;
-use crate::plan::{Budget, Scene, Tools};
+use crate::plan::{Budget, Scene, Tools, is_trace};
 use crate::tools::ANTHROPIC_IDS;
 
 /// Pictures that are taken.
@@ -42,6 +42,8 @@ pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Resu
             let path = || scene.names.part(message, index);
             match message.role {
                 Role::System | Role::Developer => check_prompt(part, path(), scene, losses)?,
+                // It is taken out before anything is written.
+                Role::Assistant if is_trace(part, scene) => {}
                 _ => check_part(part, &path, scene, losses)?,
             }
         }
@@ -126,8 +128,9 @@ fn check_part(
                 losses.drop(Severity::Grave, path(), reason)?;
             }
         }
-        // Reasoning of other providers was taken out before.
-        Content::Reasoning { .. } | Content::ToolCall { .. } => {}
+        // Reasoning of other providers is taken out, and all that it holds.
+        Content::Reasoning { .. } => return Ok(()),
+        Content::ToolCall { .. } => {}
         _ => losses.drop(Severity::Grave, path(), "the target has no such content")?,
     }
     check_extras(&part.extras, scene, losses, path)

@@ -10,7 +10,7 @@ use super::MESSAGE;
 use crate::json::{Array, Object};
 use crate::openai::{OPENAI, reply_id, request, wire};
 use crate::openai_api::parts::write_call_signature;
-use crate::openai_api::{models, service_tier, usage};
+use crate::openai_api::{citation, models, service_tier, usage};
 use crate::origin;
 
 /// Writes a whole answer.
@@ -138,8 +138,8 @@ impl<'a> Said<'a> {
                     let start = characters;
                     characters += text.chars().count();
                     said.text.get_or_insert_default().push_str(text);
-                    for citation in citations {
-                        match wire::annotation(citation, (start, characters)) {
+                    for cited in citations {
+                        match citation::nested(cited, (start, characters)) {
                             Some(annotation) => said.annotations.push(annotation),
                             None => lost(losses, "citations", "only addresses are cited here"),
                         }

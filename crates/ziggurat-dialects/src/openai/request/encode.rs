@@ -10,6 +10,7 @@ use crate::fields;
 use crate::json::Object;
 use crate::normalise::{Conversation, MidSystem, Profile, normalise};
 use crate::openai::OPENAI;
+use crate::openai_api::{SHARED, is_family};
 use crate::tools::{OPENAI_NAMES, ToolNames};
 use crate::{Field, Names};
 
@@ -22,8 +23,10 @@ pub(super) struct Context<'a> {
     pub(super) tools: ToolNames,
     /// Whether the caller speaks this dialect: then its extensions go back out as they came.
     pub(super) own: bool,
-    /// Whether the caller speaks another one, so that what the provider keeps means nothing here.
+    /// Whether the caller speaks a dialect of another API, so that what the provider keeps means nothing here.
     pub(super) foreign: bool,
+    /// Whether the caller speaks another dialect, so that its texts are joined: many servers take lists from the user only.
+    pub(super) joins: bool,
 }
 
 /// Writes a request.
@@ -56,7 +59,8 @@ fn encode_chat(
         names,
         tools: ToolNames::under(OPENAI_NAMES),
         own,
-        foreign: target.source.is_some() && !own,
+        foreign: target.source.is_some_and(|source| !is_family(source)),
+        joins: target.source.is_some() && !own,
     };
 
     let ordered;
@@ -154,12 +158,14 @@ pub(super) fn extras(
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     let own = extras.dialect.is_none_or(|dialect| dialect == OPENAI);
+    let family = extras.dialect.is_some_and(is_family);
     for (name, value) in &extras.members {
         let Some(short) = name.strip_prefix(prefix) else { continue };
         if prefix.is_empty() && nested.iter().any(|nested| name.starts_with(nested)) {
             continue;
         }
-        if own || context.losses.passes(name) {
+        let shared = family && SHARED.contains(&name.as_str());
+        if own || shared || context.losses.passes(name) {
             object.raw(short, value.get());
         } else {
             fields::lose(extras.dialect, path(name), context.losses)?;

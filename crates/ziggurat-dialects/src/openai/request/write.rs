@@ -418,7 +418,7 @@ fn content(
             && !(marks && part.cache.is_some())
             && (part.extras.is_empty() || !with_extras)
     };
-    let between = between.filter(|_| context.foreign);
+    let between = between.filter(|_| context.joins);
     if (parts.len() < 2 || between.is_some()) && parts.iter().all(plain) {
         for mark in parts.iter().filter_map(|(_, part)| part.cache) {
             write_cache_mark(None, mark, context.model, context.losses)?;

@@ -9,7 +9,7 @@ use ziggurat_core::{
 use crate::json::{self, Array, Object};
 use crate::openai::{reply_id, wire};
 use crate::openai_api::parts::write_call_signature;
-use crate::openai_api::{KEEP_ALIVE, LONGEST_NAME, error, service_tier, usage};
+use crate::openai_api::{KEEP_ALIVE, LONGEST_NAME, citation, error, service_tier, usage};
 use crate::origin::mark;
 
 /// How much reasoning is remembered for the block that carries its signature, in bytes.
@@ -262,14 +262,14 @@ impl Encoder {
         });
     }
 
-    fn citation(&mut self, part: PartId, citation: &RawJson, out: &mut Vec<u8>) {
+    fn citation(&mut self, part: PartId, cited: &RawJson, out: &mut Vec<u8>) {
         let state = self.state(part.choice, out);
         let end = state.characters;
         let start = match state.open(part) {
             Some(Open::Text { start }) => *start,
             _ => end,
         };
-        if let Some(annotation) = wire::annotation(citation, (start, end)) {
+        if let Some(annotation) = citation::nested(cited, (start, end)) {
             self.delta(part.choice, out, |delta| {
                 let mut annotations = Array::begin(delta.member("annotations"));
                 annotations.item().extend_from_slice(annotation.get().as_bytes());

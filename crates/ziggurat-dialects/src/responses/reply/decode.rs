@@ -1,0 +1,179 @@
+//! Whole answers, read.
+
+use bytes::Bytes;
+use ziggurat_core::{
+    Answer, ChatReply, Choice, Content, Error, Operation, Part, Restore, Str, TokenCount,
+};
+
+use crate::node::Node;
+use crate::openai_api::{error, malformed, models, usage};
+use crate::responses::{RESPONSES, items, wire};
+use crate::stops;
+
+/// What an answer repeats of its request, or says of itself that nobody needs.
+const REPEATED: [&str; 33] = [
+    "background",
+    "billing",
+    "completed_at",
+    "context_management",
+    "conversation",
+    "error",
+    "frequency_penalty",
+    "incomplete_details",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "moderation",
+    "object",
+    "output_text",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "previous_response_id",
+    "prompt",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
+    "status",
+    "store",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+];
+
+/// Reads a whole answer.
+pub(in crate::responses) fn decode(
+    operation: Operation,
+    body: &Bytes,
+    restore: &Restore,
+) -> Result<Answer, Error> {
+    let text = Str::from_utf8(body.clone()).map_err(|_| malformed("it is not UTF-8"))?;
+    let root = Node::root("answer", &text);
+    if !root.is_object() {
+        return Err(malformed("it is no JSON object"));
+    }
+    if let Some(error) = failure(&root, &text) {
+        return Err(error);
+    }
+    match operation {
+        Operation::Models => models::decode(&root).map_err(blame),
+        Operation::CountTokens => {
+            let count = root.get("input_tokens").and_then(|count| count.as_count());
+            let input_tokens = count.ok_or_else(|| malformed("it holds no `input_tokens`"))?;
+            Ok(Answer::TokenCount(TokenCount { input_tokens, estimated: false }))
+        }
+        Operation::Chat => {
+            let mut reply = chat(&root, restore).map_err(blame)?;
+            if let Some(choice) = reply.choices.first_mut() {
+                stops::cut(restore.stops(), choice);
+            }
+            Ok(Answer::Chat(Box::new(reply)))
+        }
+        operation => Err(malformed(format_args!("no answer to {operation} is known"))),
+    }
+}
+
+/// What is wrong with an answer is the provider's fault, whatever the reader calls it.
+pub(in crate::responses) fn blame(error: Error) -> Error {
+    malformed(error.message())
+}
+
+/// The failure that an answer tells, if it tells one. One that was not finished, and is not being written, has failed, too.
+pub(in crate::responses) fn failure(root: &Node<'_>, text: &Str) -> Option<Error> {
+    if let Some(failed) = root.get("error") {
+        return Some(error::in_stream(RESPONSES, &failed, text));
+    }
+    let status = root.get("status").and_then(|status| status.as_string());
+    match status.as_deref() {
+        Some(status @ ("failed" | "cancelled")) => {
+            Some(malformed(format_args!("the answer is {status}")))
+        }
+        _ => None,
+    }
+}
+
+fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
+    let mut reply = ChatReply::default();
+    let mut parts = Vec::new();
+    let mut logprobs = Vec::new();
+    let mut status = None;
+    let mut reason = None;
+    root.members(|name, node| {
+        match name {
+            "id" => reply.id = node.as_string().unwrap_or_default(),
+            "model" => reply.model = node.as_string().unwrap_or_default(),
+            "created_at" => reply.created = node.as_count(),
+            "service_tier" => reply.service_tier = node.as_string(),
+            "usage" => reply.usage = usage::decode(&node, &usage::RESPONSES),
+            "status" => status = node.as_string(),
+            "incomplete_details" => {
+                reason = node.get("reason").and_then(|reason| reason.as_string());
+            }
+            "user" => {}
+            "output" => {
+                node.items(|_, item| read_item(&item, restore, &mut parts, &mut logprobs))?;
+            }
+            name if REPEATED.contains(&name) => {}
+            _ => node.keep(RESPONSES, &mut reply.extras, name)?,
+        }
+        Ok(())
+    })?;
+    root.need("output")?;
+    if let Some(status @ ("queued" | "in_progress")) = status.as_deref() {
+        return Err(root.error("invalid_value", format_args!("it is still {status}")));
+    }
+    let calls = parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
+    let refused = parts.iter().any(|part| matches!(part.content, Content::Refusal { .. }));
+    let stop = wire::decode_stop(status.as_deref(), reason.as_ref(), calls, refused);
+    let mut choice = Choice::new(0, parts, stop);
+    choice.logprobs = wire::logprobs(&logprobs);
+    reply.choices.push(choice);
+    Ok(reply)
+}
+
+/// Reads one item of an answer.
+fn read_item(
+    item: &Node<'_>,
+    restore: &Restore,
+    parts: &mut Vec<Part>,
+    logprobs: &mut Vec<Str>,
+) -> Result<(), Error> {
+    let kind = item.need("type")?.string()?;
+    if let Some(call) = items::call_kind(&kind) {
+        let mut part = items::call(item, call)?;
+        if let Content::ToolCall { name, .. } = &mut part.content
+            && let Some(original) = restore.tool_name(name)
+        {
+            *name = original;
+        }
+        parts.push(part);
+        return Ok(());
+    }
+    match kind.as_str() {
+        "message" => {
+            if let Some(content) = item.get("content") {
+                items::said(&content, parts, logprobs)?;
+            }
+        }
+        "reasoning" => {
+            let part = items::reasoning(item)?;
+            if !is_empty(&part) {
+                parts.push(part);
+            }
+        }
+        _ => parts.push(items::opaque(kind, item)?),
+    }
+    Ok(())
+}
+
+/// Whether reasoning neither shows anything nor can be sent back.
+fn is_empty(part: &Part) -> bool {
+    let Content::Reasoning { text, signature, redacted } = &part.content else { return false };
+    text.is_empty() && signature.is_none() && redacted.is_none()
+}

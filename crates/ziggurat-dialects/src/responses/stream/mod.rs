@@ -1,0 +1,13 @@
+//! Streams: events by name, the last of which tells the whole answer.
+
+mod decode;
+mod encode;
+mod item;
+mod open;
+mod side;
+#[cfg(test)]
+mod tests;
+
+pub(super) use decode::Decoder;
+pub(super) use encode::{Encoder, error_event};
+pub(super) use side::Side;
