@@ -17,9 +17,13 @@
 //! # }
 //! ```
 //!
-//! Nothing here opens a socket or reads the environment: where variables matter, the caller lends a function that looks
-//! them up. A model that is in no table is assumed to be able to do everything, and its price is unknown.
+//! Nothing here opens a socket or reads the environment, but for the credentials of the feature `aws`: where variables matter, the
+//! caller lends a function that looks them up. A model that is in no table is assumed to be able to do everything, and its price is unknown.
 
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "aws")]
+mod cached;
 mod capabilities;
 mod catalogue;
 mod model;
