@@ -56,6 +56,7 @@ mod schema;
 mod sequence;
 mod stops;
 pub mod tools;
+mod variant;
 
 pub use anthropic::ANTHROPIC;
 pub use cohere::COHERE;
@@ -64,5 +65,6 @@ pub use fields::{Field, Names};
 pub use gemini::GEMINI;
 pub use named::{all, named};
 pub use ollama::OLLAMA;
-pub use openai::OPENAI;
 pub use responses::RESPONSES;
+pub use openai::{Json, MaxTokensName, OPENAI, Quirks};
+pub use variant::{KeyHeader, NoKeyHeader, Paths, Variant};

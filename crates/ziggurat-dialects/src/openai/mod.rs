@@ -12,6 +12,7 @@
 //! What it shares with Responses (errors, usage, headers) is in `openai_api`.
 
 mod prepare;
+mod quirks;
 mod reply;
 mod request;
 mod stream;
@@ -34,6 +35,7 @@ use crate::openai_api::{
     error, models,
 };
 
+pub use quirks::{Json, MaxTokensName, Quirks};
 pub(crate) use words::word;
 
 /// OpenAI Chat Completions.
