@@ -26,5 +26,6 @@ pub use future::ResponseFuture;
 pub use headers::request_id;
 pub use layer::FrontDoorLayer;
 pub use respond::refuse;
+pub(crate) use routes::escape;
 pub use routes::{Route, Routes, Streaming};
 pub use service::{FrontDoor, NotFound};

@@ -1,5 +1,6 @@
 //! One model at one provider, with its address and credentials.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -8,6 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use ziggurat_core::{
     Capabilities, Dialect, Error, LossPolicy, Operation, Price, RawJson, Secret, Str,
 };
+use ziggurat_dialects::{Quirks, Variant};
+
+use crate::front::escape;
 
 /// One model at one provider: dialect, address, credentials, and how to treat what it cannot do.
 ///
@@ -56,6 +60,7 @@ pub struct Deployment {
     /// Without a slash at its end.
     prefix: Str,
     query: Option<Str>,
+    variant: Variant,
     headers: HeaderMap,
     key: Option<Secret>,
     /// What does not change from call to call, made once.
@@ -101,6 +106,7 @@ impl Deployment {
             authority: parts.authority.unwrap_or_else(|| Authority::from_static("invalid.invalid")),
             prefix: path.path().trim_end_matches('/').into(),
             query: path.query().map(Into::into),
+            variant: Variant::of(dialect),
             headers: HeaderMap::new(),
             key: None,
             ready: Ready {
@@ -112,6 +118,15 @@ impl Deployment {
         };
         deployment.refresh();
         deployment
+    }
+
+    /// Speaks the dialect as one provider does: its paths, headers, and what it takes otherwise.
+    #[must_use]
+    pub fn variant(mut self, variant: Variant) -> Self {
+        self.dialect = variant.dialect;
+        self.variant = variant;
+        self.refresh();
+        self
     }
 
     /// With the provider's key.
@@ -224,6 +239,11 @@ impl Deployment {
         self.ready.in_path
     }
 
+    /// Whether the path names the model though the dialect has it in the body.
+    pub(super) fn moves_model(&self) -> bool {
+        self.variant.paths.chat.as_ref().is_some_and(|path| path.contains("{model}"))
+    }
+
     /// The name of the model as JSON.
     pub(super) fn model_json(&self, asked: &str) -> RawJson {
         self.ready.model.clone().unwrap_or_else(|| RawJson::string(asked))
@@ -232,6 +252,11 @@ impl Deployment {
     /// The name under which the provider knows the model.
     pub(super) fn model_for(&self, asked: &Str) -> Str {
         self.model.clone().unwrap_or_else(|| asked.clone())
+    }
+
+    /// What the provider takes otherwise than its dialect's.
+    pub(super) fn quirks(&self) -> Option<&Quirks> {
+        Some(&*self.variant.quirks).filter(|quirks| !quirks.is_empty())
     }
 
     /// Where a call goes.
@@ -250,8 +275,14 @@ impl Deployment {
     }
 
     fn build(&self, operation: Operation, model: &str, stream: bool) -> Result<Uri, Error> {
-        let path = self.dialect.path(operation, model, stream);
-        let joined = join(&self.prefix, &path, self.query.as_deref());
+        let path = self.path(operation, model, stream);
+        let mut query = self.query.as_deref().unwrap_or_default().to_owned();
+        for (name, value) in &self.variant.query {
+            let separator = if query.is_empty() { "" } else { "&" };
+            query.push_str(&format!("{separator}{}={}", escape(name), escape(value)));
+        }
+        let query = Some(query.as_str()).filter(|query| !query.is_empty());
+        let joined = join(&self.prefix, &path, query);
         Uri::builder()
             .scheme(self.scheme.clone())
             .authority(self.authority.clone())
@@ -264,17 +295,37 @@ impl Deployment {
             })
     }
 
+    fn path(&self, operation: Operation, model: &str, stream: bool) -> Cow<'_, str> {
+        match self.variant.paths.find(operation, stream) {
+            // Of the models there is a list; what is known of one of them stands below it.
+            Some(path) if operation == Operation::Models && !model.is_empty() => {
+                Cow::Owned(format!("{path}/{}", escape(model)))
+            }
+            Some(path) => Cow::Owned(path.replace("{model}", &escape(model))),
+            None => self.dialect.path(operation, model, stream),
+        }
+    }
+
     fn refresh(&mut self) {
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json");
         headers.insert(http::header::CONTENT_TYPE, json);
-        let authorized = self.dialect.authorize(&mut headers, self.key.as_ref());
+        for (name, value) in &self.variant.headers {
+            headers.insert(name, value.clone());
+        }
+        let authorized = match (&self.variant.key, &self.key) {
+            (Some(header), Some(key)) => self
+                .dialect
+                .authorize(&mut headers, None)
+                .and_then(|()| header.authorize(&mut headers, key)),
+            (_, key) => self.dialect.authorize(&mut headers, key.as_ref()),
+        };
         self.ready.headers = authorized.map(|()| headers);
         self.ready.model = self.model.as_deref().map(RawJson::string);
         // The address of a chat is the same for every call, unless the path holds the model and that is the caller's choice.
         const PROBE: &str = "ziggurat-probe";
         for stream in [false, true] {
-            let in_path = self.dialect.path(Operation::Chat, PROBE, stream).contains(PROBE);
+            let in_path = self.path(Operation::Chat, PROBE, stream).contains(PROBE);
             self.ready.in_path = in_path;
             let model = match (&self.model, in_path) {
                 (Some(model), _) => model.clone(),

@@ -1,12 +1,16 @@
 //! From a call to a provider's request.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request};
 
 use ziggurat_core::{
-    Body, Call, Dialect, Error, Loss, Losses, Operation, Payload, RawJson, Restore, Str, Target,
-    Typed,
+    Body, Call, Chat, Dialect, Error, Loss, Losses, Operation, Payload, Prepared, RawJson, Restore,
+    Str, Target, Typed,
 };
+use ziggurat_dialects::Names;
 
 use super::deployment::Deployment;
 use crate::front::Routes;
@@ -85,7 +89,14 @@ pub(super) fn outgoing(call: &Call, deployment: &Deployment) -> Result<Outgoing,
         for (name, value) in &deployment.extra_body {
             payload.set(name.clone(), value.clone());
         }
-        plan.withhold_usage = dialect.prepare(&mut payload, plan.streamed)?.withhold_usage;
+        let mut prepared = dialect.prepare(&mut payload, plan.streamed)?;
+        if let Some(quirks) = deployment.quirks() {
+            let mut losses = losses(call, deployment);
+            let names = Names::of(call.dialect());
+            quirks.apply(&mut payload, &mut prepared, names, &mut losses)?;
+            plan.losses = losses.into_found();
+        }
+        plan.withhold_usage = prepared.withhold_usage;
         let named = payload.member("model");
         let segments = match deployment.names_model_in_path() {
             // There it would be an unknown member.
@@ -185,6 +196,24 @@ fn configure(payload: &mut Payload, deployment: &Deployment, dialect: Dialect) {
     }
 }
 
+/// A conversation that says itself whether it is streamed: of some dialects only the path does.
+fn streaming(asked: &Typed, streamed: bool) -> Cow<'_, Typed> {
+    match asked {
+        Typed::Chat(chat) if chat.stream != streamed => {
+            let mut chat = Chat::clone(chat);
+            chat.stream = streamed;
+            Cow::Owned(Typed::Chat(Arc::new(chat)))
+        }
+        asked => Cow::Borrowed(asked),
+    }
+}
+
+/// No losses yet, under the policy that holds for this call here.
+fn losses(call: &Call, deployment: &Deployment) -> Losses {
+    let policy = call.loss_policy().unwrap_or(deployment.loss_policy);
+    Losses::under(policy).passing(&deployment.allowed)
+}
+
 type Encoded = (Body, Vec<(HeaderName, HeaderValue)>);
 
 /// Writes a conversation in another dialect than it came in.
@@ -198,16 +227,26 @@ fn encode(
     if let Some(dialect) = payload.dialect() {
         configure(&mut payload, deployment, dialect);
     }
-    let policy = call.loss_policy().unwrap_or(deployment.loss_policy);
-    let mut losses = Losses::under(policy).passing(&deployment.allowed);
+    let mut losses = losses(call, deployment);
     let target = Target::new(model, &deployment.capabilities, call.dialect());
-    let encoded = plan.dialect.encode_request(payload.decode()?, &target, &mut losses)?;
-    plan.losses = losses.into_found();
+    let asked = streaming(payload.decode()?, plan.streamed);
+    let encoded = plan.dialect.encode_request(&asked, &target, &mut losses)?;
     plan.decode = Some(encoded.restore);
-    if deployment.extra_body.is_empty() {
+    let quirks = deployment.quirks();
+    if deployment.extra_body.is_empty() && quirks.is_none() && !deployment.moves_model() {
+        plan.losses = losses.into_found();
         return Ok((Body::from(encoded.body), encoded.headers));
     }
     let mut written = Payload::wire(plan.dialect, plan.operation, encoded.body)?;
+    if let Some(quirks) = quirks {
+        // Usage is asked for in what was just written; what of it is withheld is decided where it is written for the caller.
+        let mut prepared = Prepared::default();
+        quirks.apply(&mut written, &mut prepared, Names::of(call.dialect()), &mut losses)?;
+    }
+    plan.losses = losses.into_found();
+    if deployment.moves_model() {
+        written.remove("model");
+    }
     for (name, value) in &deployment.extra_body {
         written.set(name.clone(), value.clone());
     }

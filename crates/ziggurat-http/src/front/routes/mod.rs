@@ -10,7 +10,8 @@ use http::{HeaderMap, Method, Uri};
 use ziggurat_core::{Dialect, Operation, Str};
 use ziggurat_dialects::OPENAI;
 
-use self::path::{Path, escape, unescape};
+pub(crate) use self::path::escape;
+use self::path::{Path, unescape};
 use self::table::{Spoken, has_verb, is_gemini, spoken};
 
 /// What a path means.

@@ -138,7 +138,7 @@ pub(super) fn unescape(name: &str) -> Option<Str> {
 }
 
 /// A model's name as it stands in a path: slashes stay, whatever else is not plain is escaped.
-pub(super) fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     use std::fmt::Write;
 
     let mut out = String::with_capacity(name.len());
