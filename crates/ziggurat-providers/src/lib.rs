@@ -35,5 +35,5 @@ pub use capabilities::{BadTable, Table, capabilities};
 pub use catalogue::{
     ABILITIES, BadPriceMap, Catalogue, CatalogueBuilder, Model, PriceMap, price, set_rate,
 };
-pub use provider::{NoAddress, Provider, provider, providers};
+pub use provider::{BadProviders, NoAddress, Place, Provider, Providers, provider, providers};
 pub use resolve::{Resolved, UnknownModel, resolve};

@@ -11,15 +11,13 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Uri};
 use tower::util::option_layer;
 use tower_layer::Layer;
-use ziggurat_core::{
-    Capabilities, Dialect, Error, ErrorKind, Operation, Price, RawJson, Secret, Str,
-};
+use ziggurat_core::{Capabilities, Error, ErrorKind, Price, RawJson, Secret, Str};
 use ziggurat_dialects::ANTHROPIC;
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Transport};
 use ziggurat_layers::RateLimitLayer;
 use ziggurat_layers::route::{Captured, Endpoint};
-use ziggurat_providers::{Catalogue, Provider, UnknownModel};
+use ziggurat_providers::{Catalogue, Provider, Providers, UnknownModel};
 
 use crate::config::{Config, DeploymentConfig, Environment, ModelInfo, Problem};
 use crate::mock::{self, Mock};
@@ -47,23 +45,18 @@ pub(crate) struct Shared {
     registries: Registries,
     options: TransportOptions,
     transport: Transport,
-    access: HashMap<&'static str, Access>,
+    providers: Providers,
+    /// What the environment says of keys and addresses.
+    variables: HashMap<Str, Secret>,
     /// What is known of models; the built-in one, when absent.
     catalogue: Option<Arc<Catalogue>>,
 }
 
-/// What the environment says of a provider.
-#[derive(Debug)]
-struct Access {
-    key: Option<Secret>,
-    address: Result<Cow<'static, str>, String>,
-}
-
 /// Whose models they are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Owner {
     Mock,
-    Provider(&'static Provider),
+    Provider(Provider),
     /// Whoever is known to serve what is asked for.
     Anybody,
 }
@@ -87,11 +80,11 @@ impl Shared {
     ) -> (Arc<Self>, Vec<Problem>) {
         let (catalogue, problems) = registries.catalogue(config);
         let env = config.variables.over(env);
-        let variable = |name: &str| env.var(name).ok();
-        let access = ziggurat_providers::providers().iter().map(|provider| {
-            let address = provider.address(variable).map_err(|error| error.to_string());
-            (provider.prefix(), Access { key: provider.key(variable), address })
-        });
+        let providers = config.ziggurat.providers.clone();
+        let names = providers.as_slice().iter().flat_map(Provider::variables);
+        let variables = names
+            .filter_map(|name| Some((name.clone(), Secret::new(env.var(name).ok()?))))
+            .collect();
         let mut options = TransportOptions::default();
         options.connect_timeout = config.ziggurat.timeouts.connect;
         options.http2_shards = config
@@ -103,7 +96,8 @@ impl Shared {
             registries: registries.clone(),
             transport: registries.transport(&options),
             options,
-            access: access.collect(),
+            providers,
+            variables,
             catalogue,
         };
         (Arc::new(shared), problems)
@@ -121,6 +115,10 @@ impl Shared {
     pub(crate) fn transport_options(&self) -> &TransportOptions {
         &self.options
     }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).map(|value| value.expose().to_owned())
+    }
 }
 
 // === impl Maker ===
@@ -131,7 +129,7 @@ impl Maker {
         entry: &DeploymentConfig,
         shared: &Arc<Shared>,
     ) -> Result<(Self, Vec<Problem>), Fault> {
-        let owner = owner(entry).map_err(|unknown| {
+        let owner = owner(entry, &shared.providers).map_err(|unknown| {
             let problem = entry.problem(unknown.to_string());
             if unknown.is_unsupported() {
                 Fault::Unsupported(entry.problem(format!("{unknown}: this model is not served")))
@@ -144,12 +142,12 @@ impl Maker {
         let mut maker =
             Self { entry: entry.clone(), shared: Arc::clone(shared), owner, limits, fixed: None };
         let mut warnings = Vec::new();
-        if let Owner::Provider(provider) = owner {
+        if let Owner::Provider(provider) = &maker.owner {
             warnings.extend(maker.missing_key(provider).map(|missing| entry.problem(missing)));
         }
         if maker.is_open() {
             // What is wrong whatever the model is found here, too.
-            if let Owner::Provider(provider) = owner {
+            if let Owner::Provider(provider) = &maker.owner {
                 maker
                     .deployment(provider, "*")
                     .map_err(|wrong| Fault::Wrong(entry.problem(wrong)))?;
@@ -170,7 +168,7 @@ impl Maker {
 
     /// Who serves it, for lists of models and for people.
     pub(crate) fn owner(&self) -> (Str, String) {
-        match self.owner {
+        match &self.owner {
             Owner::Mock => (Str::from_static(mock::PROVIDER), "no provider".to_owned()),
             Owner::Provider(provider) => (provider.prefix().into(), provider.name().to_owned()),
             Owner::Anybody => (Str::from_static("ziggurat"), "whoever serves it".to_owned()),
@@ -199,13 +197,13 @@ impl Maker {
         if let Some(model) = own {
             return Ok(self.mock(Mock::new(id), model));
         }
-        let found = ziggurat_providers::resolve(&qualified).map_err(|error| unserved(&error))?;
+        let found = self.shared.providers.resolve(&qualified).map_err(|error| unserved(&error))?;
         if matches!(self.owner, Owner::Anybody)
-            && let Some(missing) = self.missing_key(found.provider)
+            && let Some(missing) = self.missing_key(&found.provider)
         {
             return Err(unserved(&missing));
         }
-        let deployment = self.deployment(found.provider, found.model).map_err(Error::invalid)?;
+        let deployment = self.deployment(&found.provider, found.model).map_err(Error::invalid)?;
         let deployment = Arc::new(deployment);
         let stack = |streamed| {
             let timeouts = self.shared.config.timeouts(&self.entry, streamed);
@@ -236,24 +234,21 @@ impl Maker {
         Endpoint::new(self.entry.id.as_str(), service).settings(settings)
     }
 
-    fn deployment(&self, provider: &'static Provider, model: &str) -> Result<Deployment, String> {
+    fn deployment(&self, provider: &Provider, model: &str) -> Result<Deployment, String> {
         let entry = &self.entry;
         let config = &self.shared.config;
-        let dialect = provider.dialect();
-        let access = self.access(provider);
-        let base = match (&entry.api_base, access.map(|access| &access.address)) {
-            (Some(base), _) => Cow::Owned(completed(base, dialect)),
-            (None, Some(Ok(address))) => address.clone(),
-            (None, Some(Err(missing))) => return Err(missing.clone()),
-            (None, None) => return Err("the provider's address is not known".to_owned()),
-        };
-        let base: Uri = base.parse().map_err(|_| "the provider's address is no URL".to_owned())?;
+        let place = provider
+            .place(model, entry.api_base.as_deref(), |name| self.setting(name))
+            .map_err(|missing| missing.to_string())?;
+        let base: Uri =
+            place.address.parse().map_err(|_| "the provider's address is no URL".to_owned())?;
         if base.scheme().is_none() || base.authority().is_none() {
             return Err("the provider's address is no URL".to_owned());
         }
         let known_as = entry.info.base_model.as_deref().unwrap_or(model);
-        let mut deployment = Deployment::new(entry.id.as_str(), dialect, base)
-            .model(model)
+        let mut deployment = Deployment::new(entry.id.as_str(), place.variant.dialect, base)
+            .variant(place.variant)
+            .model(place.model)
             .capabilities(capabilities(provider, known_as, &entry.info))
             .loss_policy(config.loss_policy(entry))
             .forward_headers(config.general.forward_client_headers)
@@ -262,8 +257,8 @@ impl Maker {
             .max_event(
                 usize::try_from(config.ziggurat.limits.max_event_bytes).unwrap_or(usize::MAX),
             );
-        if let Some(key) = entry.api_key.as_ref().or_else(|| access?.key.as_ref()) {
-            deployment = deployment.key(key.clone());
+        if let Some(key) = self.key(provider) {
+            deployment = deployment.key(key);
         }
         if let Some(bytes) = config.general.max_response_bytes {
             deployment = deployment.max_reply(bytes);
@@ -288,14 +283,23 @@ impl Maker {
         Ok(deployment)
     }
 
-    fn access(&self, provider: &Provider) -> Option<&Access> {
-        self.shared.access.get(provider.prefix())
+    /// What fills a gap in an address: a parameter of the entry, or a variable.
+    fn setting(&self, name: &str) -> Option<String> {
+        match name {
+            "api_version" => self.entry.api_version.clone(),
+            name => self.shared.variable(name),
+        }
+    }
+
+    fn key(&self, provider: &Provider) -> Option<Secret> {
+        let given = self.entry.api_key.clone();
+        given.or_else(|| provider.key(|name| self.shared.variable(name)))
     }
 
     /// What to say when the provider wants a key and there is none.
     fn missing_key(&self, provider: &Provider) -> Option<String> {
         let names = provider.key_names();
-        let has = self.entry.api_key.is_some() || self.access(provider)?.key.is_some();
+        let has = self.key(provider).is_some();
         // Whoever runs a server of their own may have one that asks for no key.
         if has || names.is_empty() || self.entry.api_base.is_some() {
             return None;
@@ -316,7 +320,7 @@ fn qualified<'a>(entry: &DeploymentConfig, model: &'a str) -> Cow<'a, str> {
     }
 }
 
-fn owner(entry: &DeploymentConfig) -> Result<Owner, UnknownModel> {
+fn owner(entry: &DeploymentConfig, providers: &Providers) -> Result<Owner, UnknownModel> {
     let model = qualified(entry, &entry.model);
     if entry.mock_response.is_some() || model.split('/').next() == Some(mock::PROVIDER) {
         return Ok(Owner::Mock);
@@ -325,16 +329,7 @@ fn owner(entry: &DeploymentConfig) -> Result<Owner, UnknownModel> {
     if model.split('/').next().is_some_and(|prefix| prefix.contains('*')) {
         return Ok(Owner::Anybody);
     }
-    Ok(Owner::Provider(ziggurat_providers::resolve(&model)?.provider))
-}
-
-/// An address as people write it, with what they leave out and without what they write too much.
-fn completed(base: &str, dialect: Dialect) -> String {
-    let base = base.trim_end_matches('/');
-    let chat = dialect.path(Operation::Chat, "", false);
-    let base = base.strip_suffix(chat.as_ref()).unwrap_or(base);
-    let path = base.split_once("://").map_or(base, |(_, rest)| rest);
-    if path.contains(['/', '?']) { base.to_owned() } else { format!("{base}{}", dialect.root()) }
+    Ok(Owner::Provider(providers.resolve(&model)?.provider))
 }
 
 fn unserved(why: &impl ToString) -> Error {

@@ -190,7 +190,7 @@ async fn an_open_model_says_why_nobody_serves_it() {
     for (model, why) in [
         ("gtp-4o", "did you mean `gpt-4o`?"),
         ("gpt-4o", "there is no key for OpenAI: set `api_key` or OPENAI_API_KEY"),
-        ("gemini/x", "not supported yet"),
+        ("sagemaker/x", "not supported yet"),
     ] {
         let error = said(&served, model).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);

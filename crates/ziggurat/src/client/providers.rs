@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use ziggurat_core::{Body, BoxError, Call, Error, ErrorKind, Origin, Reply, Secret, Str};
 use ziggurat_http::{Deployment, TranslateLayer, Transport};
-use ziggurat_providers::{Provider, Resolved};
+use ziggurat_providers::{Provider, Providers as Table, Resolved};
 
 /// How many models are remembered. Further ones are looked up at every call.
 const MAX_KNOWN: usize = 1024;
@@ -49,8 +49,9 @@ pub struct Providers<T = Transport> {
 
 #[derive(Clone, Debug)]
 struct Settings {
-    keys: HashMap<&'static str, Secret>,
-    addresses: HashMap<&'static str, Uri>,
+    table: Table,
+    keys: HashMap<Str, Secret>,
+    addresses: HashMap<Str, Uri>,
     variables: Variables,
 }
 
@@ -78,7 +79,12 @@ impl<T> Providers<T> {
     #[must_use]
     pub fn over(transport: T) -> Self {
         let variables = Variables(Arc::new(|name| std::env::var(name).ok()));
-        let settings = Settings { keys: HashMap::new(), addresses: HashMap::new(), variables };
+        let settings = Settings {
+            table: Table::default(),
+            keys: HashMap::new(),
+            addresses: HashMap::new(),
+            variables,
+        };
         Self { transport, settings, known: Arc::default() }
     }
 
@@ -92,13 +98,36 @@ impl<T> Providers<T> {
         self.forget()
     }
 
+    /// With further providers: a list of rows, as [`ziggurat_providers::Providers`] has them. One with a prefix that is there
+    /// already takes its place.
+    ///
+    /// ```
+    /// use ziggurat::client::Providers;
+    ///
+    /// let providers = Providers::from_env().and(
+    ///     r#"[{"prefix": "my-lab", "dialect": "anthropic", "base_url": "http://10.0.0.7:8000"}]"#,
+    /// )?;
+    /// assert_eq!(providers.deployment("my-lab/small")?.model.as_deref(), Some("small"));
+    /// # Ok::<(), ziggurat::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the JSON is malformed, or names a dialect or a quirk that does not exist.
+    pub fn and(mut self, rows: &str) -> Result<Self, Error> {
+        let table = self.settings.table.with(rows);
+        self.settings.table = table.map_err(|why| misconfigured(why.to_string()))?;
+        Ok(self.forget())
+    }
+
     /// With this key for a provider, whatever the environment says.
     ///
     /// # Errors
     ///
     /// When there is no such provider.
     pub fn key(mut self, provider: &str, key: Secret) -> Result<Self, Error> {
-        self.settings.keys.insert(named(provider)?.prefix(), key);
+        let prefix = self.settings.named(provider)?.prefix().into();
+        self.settings.keys.insert(prefix, key);
         Ok(self.forget())
     }
 
@@ -108,7 +137,8 @@ impl<T> Providers<T> {
     ///
     /// When there is no such provider.
     pub fn base_url(mut self, provider: &str, base: Uri) -> Result<Self, Error> {
-        self.settings.addresses.insert(named(provider)?.prefix(), base);
+        let prefix = self.settings.named(provider)?.prefix().into();
+        self.settings.addresses.insert(prefix, base);
         Ok(self.forget())
     }
 
@@ -140,16 +170,27 @@ impl<T> Providers<T> {
 
 impl Settings {
     fn deployment(&self, name: &str) -> Result<Deployment, Error> {
-        let Resolved { provider, model, .. } =
-            ziggurat_providers::resolve(name).map_err(|why| {
-                Error::new(ErrorKind::NotFound, why.to_string())
-                    .with_param("model")
-                    .with_source(why)
-            })?;
-        let key = self.key(provider);
-        let address = self.address(provider, key.is_some())?;
-        let mut deployment = Deployment::new(name, provider.dialect(), address)
-            .model(model)
+        let Resolved { provider, model, .. } = self.table.resolve(name).map_err(|why| {
+            Error::new(ErrorKind::NotFound, why.to_string()).with_param("model").with_source(why)
+        })?;
+        let key = self.key(&provider);
+        let given = self.addresses.get(provider.prefix()).map(ToString::to_string);
+        let place = provider
+            .place(model, given.as_deref(), &*self.variables.0)
+            .map_err(|why| misconfigured(why.to_string()).with_source(why))?;
+        let address: Uri = place.address.parse().map_err(|why| {
+            let name = provider.name();
+            misconfigured(format!("the address of {name} is no address"))
+                .with_source(BoxError::from(http::Error::from(why)))
+        })?;
+        // A server of one's own may do without a key; a vendor's would only say so later, and less clearly.
+        let published = given.is_none() && provider.base_url() == Some(&*place.address);
+        if published && key.is_none() && address.scheme_str() == Some("https") {
+            only_if_keyless(&provider)?;
+        }
+        let mut deployment = Deployment::new(name, place.variant.dialect, address)
+            .variant(place.variant)
+            .model(place.model)
             .capabilities(ziggurat_providers::capabilities(provider.prefix(), model));
         if let Some(price) = ziggurat_providers::price(provider.prefix(), model) {
             deployment = deployment.price(price);
@@ -165,24 +206,9 @@ impl Settings {
         given.or_else(|| provider.key(&*self.variables.0))
     }
 
-    fn address(&self, provider: &Provider, has_key: bool) -> Result<Uri, Error> {
-        if let Some(given) = self.addresses.get(provider.prefix()) {
-            return Ok(given.clone());
-        }
-        let address = provider
-            .address(&*self.variables.0)
-            .map_err(|why| misconfigured(why.to_string()).with_source(why))?;
-        let uri: Uri = address.parse().map_err(|why| {
-            let name = provider.name();
-            misconfigured(format!("the address of {name} is no address"))
-                .with_source(BoxError::from(http::Error::from(why)))
-        })?;
-        // A server of one's own may do without a key; a vendor's would only say so later, and less clearly.
-        let published = provider.base_url() == Some(&*address);
-        if published && !has_key && uri.scheme_str() == Some("https") {
-            return only_if_keyless(provider).map(|()| uri);
-        }
-        Ok(uri)
+    fn named(&self, provider: &str) -> Result<&Provider, Error> {
+        let found = self.table.get(provider);
+        found.ok_or_else(|| misconfigured(format!("there is no provider `{provider}`")))
     }
 }
 
@@ -193,11 +219,6 @@ fn only_if_keyless(provider: &Provider) -> Result<(), Error> {
     }
     let message = format!("there is no key for {}: set {}", provider.name(), names.join(" or "));
     Err(Error::new(ErrorKind::Authentication, message).with_origin(Origin::Gateway))
-}
-
-fn named(provider: &str) -> Result<&'static Provider, Error> {
-    ziggurat_providers::provider(provider)
-        .ok_or_else(|| misconfigured(format!("there is no provider `{provider}`")))
 }
 
 fn misconfigured(message: String) -> Error {

@@ -1,6 +1,7 @@
 //! `ziggurat`: the settings that LiteLLM has no name for.
 
 mod disconnect;
+mod providers;
 mod rate_limits;
 mod redis;
 mod traffic;
@@ -9,6 +10,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ziggurat_core::LossPolicy;
+use ziggurat_providers::Providers;
 
 use super::read::{At, Reader};
 
@@ -58,6 +60,8 @@ pub struct Settings {
     pub health_checks: HealthCheckSettings,
     /// `reload`: when the configuration is read again.
     pub reload: ReloadSettings,
+    /// `providers`: further providers, and others in the place of those that are built in.
+    pub providers: Providers,
 }
 
 /// `ziggurat.limits`.
@@ -135,6 +139,7 @@ impl Default for Settings {
             disconnect: DisconnectSettings::default(),
             health_checks: HealthCheckSettings::default(),
             reload: ReloadSettings::default(),
+            providers: Providers::default(),
         }
     }
 }
@@ -225,6 +230,7 @@ impl Settings {
                 .read("health_checks", HealthCheckSettings::read)
                 .unwrap_or(usual.health_checks),
             reload: fields.read("reload", ReloadSettings::read).unwrap_or(usual.reload),
+            providers: fields.read("providers", providers::read).unwrap_or(usual.providers),
         };
         fields.finish(&[], |_| None);
         Some(settings)
