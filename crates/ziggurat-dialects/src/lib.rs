@@ -65,6 +65,6 @@ pub use fields::{Field, Names};
 pub use gemini::GEMINI;
 pub use named::{all, named};
 pub use ollama::OLLAMA;
-pub use responses::RESPONSES;
 pub use openai::{Json, MaxTokensName, OPENAI, Quirks};
+pub use responses::RESPONSES;
 pub use variant::{KeyHeader, NoKeyHeader, Paths, Variant};
