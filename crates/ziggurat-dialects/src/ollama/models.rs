@@ -1,4 +1,4 @@
-//! Lists of models: `/api/tags`.
+//! Lists of models, `/api/tags`, and what is known of one, `/api/show`.
 
 use bytes::Bytes;
 use ziggurat_core::{Answer, Error, ModelInfo, Str};
@@ -7,8 +7,12 @@ use crate::clock::{rfc3339, unix_seconds};
 use crate::json::{self, Array, Fields, Object};
 use crate::plain_error::malformed;
 
-/// Reads a list of models.
+/// Reads a list of models, or what is known of one.
 pub(super) fn decode(mut fields: Fields<'_>, body: &Str) -> Result<Answer, Error> {
+    if let Some(info) = fields.take("model_info") {
+        let model = shown(info, fields, body);
+        return model.map(Answer::Model).ok_or_else(|| malformed("the model shown has no name"));
+    }
     let Some(list) = fields.take("models") else {
         return Err(malformed("it lists no `models`"));
     };
@@ -20,8 +24,19 @@ pub(super) fn decode(mut fields: Fields<'_>, body: &Str) -> Result<Answer, Error
 fn model(mut fields: Fields<'_>, body: &Str) -> Option<ModelInfo> {
     let mut text = |name| json::shared_text(fields.take(name)?, body);
     let id = text("model").or_else(|| text("name"))?;
-    let created = text("modified_at").and_then(|time| unix_seconds(&time)).unwrap_or(0);
-    Some(ModelInfo::new(id, "ollama", created))
+    Some(ModelInfo::new(id, "ollama", created(fields, body)))
+}
+
+/// `/api/show` does not repeat the name it was asked for, only what the model's file calls itself.
+fn shown(info: &str, fields: Fields<'_>, body: &Str) -> Option<ModelInfo> {
+    let mut info: Fields<'_> = serde_json::from_str(info).ok()?;
+    let id = json::shared_text(info.take("general.basename")?, body)?;
+    Some(ModelInfo::new(id, "ollama", created(fields, body)))
+}
+
+fn created(mut fields: Fields<'_>, body: &Str) -> u64 {
+    let time = fields.take("modified_at").and_then(|time| json::shared_text(time, body));
+    time.and_then(|time| unix_seconds(&time)).unwrap_or(0)
 }
 
 /// Writes a list of models. Of their files nothing is known here.
@@ -92,11 +107,15 @@ mod tests {
 
     #[test]
     fn one_model_is_shown() {
-        let body = encode_one(&ModelInfo::new("qwen3", "ollama", 0));
+        let model = ModelInfo::new("qwen3", "ollama", 0);
+        let body = encode_one(&model);
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(json["model_info"]["general.basename"], "qwen3");
         assert_eq!(json["details"]["family"], "ollama");
         assert_eq!(json["modified_at"], "1970-01-01T00:00:00Z");
+        let text = Str::from_utf8(body).unwrap();
+        let back = decode(serde_json::from_str(&text).unwrap(), &text).unwrap();
+        assert_eq!(back, Answer::Model(model));
     }
 
     #[test]

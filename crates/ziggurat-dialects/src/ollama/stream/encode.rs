@@ -36,7 +36,8 @@ pub(in crate::ollama) struct Encoder {
     ended: bool,
 }
 
-/// A call whose arguments are not complete.
+/// A call whose arguments are not complete, or that stands behind one whose are not: calls without ids are told apart by
+/// their order.
 #[derive(Debug)]
 struct Waiting {
     part: PartId,
@@ -44,6 +45,7 @@ struct Waiting {
     name: Str,
     kind: ToolCallKind,
     arguments: String,
+    complete: bool,
 }
 
 impl Encoder {
@@ -152,8 +154,15 @@ impl Encoder {
     }
 
     fn part_end(&mut self, part: PartId, out: &mut Vec<u8>) {
-        let Some(at) = self.calls.iter().position(|call| call.part == part) else { return };
-        let call = self.calls.remove(at);
+        let Some(call) = self.calls.iter_mut().find(|call| call.part == part) else { return };
+        call.complete = true;
+        while self.calls.first().is_some_and(|call| call.complete) {
+            self.first_call(out);
+        }
+    }
+
+    fn first_call(&mut self, out: &mut Vec<u8>) {
+        let call = self.calls.remove(0);
         self.held -= call.arguments.len();
         let index = self.told;
         self.told += 1;
@@ -169,8 +178,8 @@ impl Encoder {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        while let Some(call) = self.calls.first() {
-            self.part_end(call.part, out);
+        while !self.calls.is_empty() {
+            self.first_call(out);
         }
         self.flush_logprobs(out);
         let stop = self.stop.take().unwrap_or_else(|| Stop::new(StopReason::Stop));
@@ -217,6 +226,7 @@ impl StreamEncoder for Encoder {
                         name: name.clone(),
                         kind: *kind,
                         arguments: String::new(),
+                        complete: false,
                     });
                 }
             }

@@ -259,7 +259,7 @@ fn stop(reason: StopReason) -> Event {
 }
 
 #[test]
-fn calls_that_interleave_are_told_whole() {
+fn calls_that_interleave_are_told_whole_and_in_order() {
     let stream = encode(&[
         Event::Start(Box::new(Start::new("1", "m"))),
         call_start(0, "a"),
@@ -277,9 +277,14 @@ fn calls_that_interleave_are_told_whole() {
     let calls: Vec<&Value> = lines.iter().map(|line| &line["message"]["tool_calls"][0]).collect();
     assert_eq!(
         calls[0],
-        &json!({"id": "b", "function": {"index": 0, "name": "f", "arguments": {}}})
+        &json!({"id": "a", "function": {
+            "index": 0, "name": "f", "arguments": {"n": 1_152_921_504_606_846_977_u64}
+        }})
     );
-    assert_eq!(calls[1]["function"]["arguments"], json!({"n": 1_152_921_504_606_846_977_u64}));
+    assert_eq!(
+        calls[1],
+        &json!({"id": "b", "function": {"index": 1, "name": "f", "arguments": {}}})
+    );
     let last = &lines[2];
     assert_eq!(last["done_reason"], "stop");
     assert_eq!((&last["prompt_eval_count"], &last["eval_count"]), (&json!(5), &json!(2)));
