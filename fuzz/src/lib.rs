@@ -9,10 +9,10 @@
 //! | `outline` | the top-level members of a body | |
 //! | `edits` | the same | edits them |
 //! | `sse` | server-sent events, each dialect's facts | |
-//! | `openai_request`, `anthropic_request`, `gemini_request` | a caller's request | writes it for providers of each dialect |
-//! | `openai_reply`, `anthropic_reply`, `gemini_reply` | a provider's whole answer | writes it for callers of each dialect |
-//! | `openai_stream`, `anthropic_stream`, `gemini_stream` | a provider's stream | the same |
-//! | `openai_error`, `anthropic_error`, `gemini_error` | a provider's error | the same |
+//! | `openai_request`, `anthropic_request`, `gemini_request`, `cohere_request`, `ollama_request` | a caller's request | writes it for providers of each dialect |
+//! | `openai_reply`, `anthropic_reply`, `gemini_reply`, `cohere_reply`, `ollama_reply` | a provider's whole answer | writes it for callers of each dialect |
+//! | `openai_stream`, `anthropic_stream`, `gemini_stream`, `cohere_stream`, `ollama_stream` | a provider's stream | the same |
+//! | `openai_error`, `anthropic_error`, `gemini_error`, `cohere_error`, `ollama_error` | a provider's error | the same |
 //!
 //! They are run in three ways:
 //!
@@ -41,7 +41,7 @@ mod world;
 #[doc(hidden)]
 pub use libfuzzer_sys;
 
-use ziggurat_dialects::{ANTHROPIC, GEMINI, OPENAI};
+use ziggurat_dialects::{ANTHROPIC, COHERE, GEMINI, OLLAMA, OPENAI};
 
 pub use edits::edits;
 pub use framing::sse;
@@ -68,6 +68,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("gemini_reply", gemini_reply),
     ("gemini_stream", gemini_stream),
     ("gemini_error", gemini_error),
+    ("cohere_request", cohere_request),
+    ("cohere_reply", cohere_reply),
+    ("cohere_stream", cohere_stream),
+    ("cohere_error", cohere_error),
+    ("ollama_request", ollama_request),
+    ("ollama_reply", ollama_reply),
+    ("ollama_stream", ollama_stream),
+    ("ollama_error", ollama_error),
 ];
 
 /// A request of OpenAI's Chat Completions, written for providers of each dialect.
@@ -128,6 +136,46 @@ pub fn gemini_stream(data: &[u8]) {
 /// An error of Google's, written for callers of each dialect.
 pub fn gemini_error(data: &[u8]) {
     error::error(GEMINI, data);
+}
+
+/// A request of Cohere's chat, written for providers of each dialect.
+pub fn cohere_request(data: &[u8]) {
+    request::request(COHERE, data);
+}
+
+/// A whole answer of Cohere's chat, written for callers of each dialect.
+pub fn cohere_reply(data: &[u8]) {
+    reply::reply(COHERE, data);
+}
+
+/// A stream of Cohere's chat, written for callers of each dialect.
+pub fn cohere_stream(data: &[u8]) {
+    stream::stream(COHERE, data);
+}
+
+/// An error of Cohere's chat, written for callers of each dialect.
+pub fn cohere_error(data: &[u8]) {
+    error::error(COHERE, data);
+}
+
+/// A request of Ollama's, written for providers of each dialect.
+pub fn ollama_request(data: &[u8]) {
+    request::request(OLLAMA, data);
+}
+
+/// A whole answer of Ollama's, written for callers of each dialect.
+pub fn ollama_reply(data: &[u8]) {
+    reply::reply(OLLAMA, data);
+}
+
+/// A stream of Ollama's, written for callers of each dialect.
+pub fn ollama_stream(data: &[u8]) {
+    stream::stream(OLLAMA, data);
+}
+
+/// An error of Ollama's, written for callers of each dialect.
+pub fn ollama_error(data: &[u8]) {
+    error::error(OLLAMA, data);
 }
 
 /// The body of a program in `fuzz_targets/`: libFuzzer's entry points in a build by a fuzzer, else a `main` that runs the

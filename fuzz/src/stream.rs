@@ -9,8 +9,8 @@ use ziggurat_core::{
     CutOptions, Dialect, Error, Event, Facts, Frame, Operation, PartId, PartKind, Restore,
     StopReason, StreamEncoder, ToolCallKind, Usage,
 };
-use ziggurat_dialects::GEMINI;
-use ziggurat_dialects::framing::sse;
+use ziggurat_dialects::framing::{ndjson, sse};
+use ziggurat_dialects::{GEMINI, OLLAMA};
 
 use crate::chunks::{choppings, seed};
 use crate::mutate::Mutator;
@@ -203,7 +203,7 @@ fn written(read: &Read, provider: Dialect, caller: Dialect, input: usize) {
     let failed = read.events.iter().any(|event| match event {
         Event::Stop { choice, stop } => {
             stop.reason == StopReason::Error
-                && (*choice == 0 || !manner.blocks)
+                && (*choice == 0 || !manner.alone)
                 && !manner.tells_failure
         }
         _ => false,
@@ -238,6 +238,9 @@ fn settles(mut read: Read, caller: Dialect) {
 
 /// Whole events only, each of them JSON, the last of them the only one that ends the stream.
 fn assert_one_terminal(caller: Dialect, out: &Bytes) {
+    if caller == OLLAMA {
+        return assert_one_last_line(out);
+    }
     let mut terminals = Vec::new();
     let mut last = 0;
     for (number, event) in sse::events(out).enumerate() {
@@ -259,7 +262,7 @@ fn assert_one_terminal(caller: Dialect, out: &Bytes) {
         let stops = candidates.iter().any(|candidate| candidate.contains_key("finishReason"));
         let ends = event.name == Some(b"error")
             || match kind {
-                Some(kind) => ["message_stop", "error"].contains(&kind),
+                Some(kind) => ["message_stop", "message-end", "error"].contains(&kind),
                 None if stops => true,
                 None => ["error", "promptFeedback"].iter().any(|name| members.contains_key(*name)),
             };
@@ -269,6 +272,23 @@ fn assert_one_terminal(caller: Dialect, out: &Bytes) {
     }
     assert_eq!(terminals, [last], "{caller}: {}", out.escape_ascii());
     assert!(out.ends_with(b"\n\n"));
+}
+
+/// Whole lines only, each of them JSON, the last of them the only one that is done, or failed. No client sees one more.
+fn assert_one_last_line(out: &Bytes) {
+    let ends: Vec<bool> = ndjson::lines(out)
+        .map(|line| {
+            let members: BTreeMap<String, &RawValue> =
+                serde_json::from_slice(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+            let done = members.get("done").is_some_and(|done| done.get() == "true");
+            done || members.contains_key("error")
+        })
+        .collect();
+    let last = ends.iter().position(|ends| *ends);
+    assert_eq!(last, ends.len().checked_sub(1), "{}", out.escape_ascii());
+    assert!(out.ends_with(b"\n"));
+    let text = std::str::from_utf8(out).expect("a stream is UTF-8");
+    assert!(!text.contains(['\u{85}', '\u{2028}', '\u{2029}']), "a line within a line");
 }
 
 /// What the first choice says: text, refusal, and its calls with their arguments.

@@ -6,18 +6,20 @@ use serde_json::value::RawValue;
 use ziggurat_core::{
     Ask, Capabilities, Changes, Dialect, Effort, LossPolicy, Operation, Restore, Str, Usage,
 };
-use ziggurat_dialects::{ANTHROPIC, GEMINI, OPENAI};
+use ziggurat_dialects::{ANTHROPIC, COHERE, GEMINI, OLLAMA, OPENAI};
 
 use crate::mutate::Mutator;
 
 /// The dialects that callers and providers speak.
-pub(crate) const DIALECTS: [Dialect; 3] = [OPENAI, ANTHROPIC, GEMINI];
+pub(crate) const DIALECTS: [Dialect; 5] = [OPENAI, ANTHROPIC, GEMINI, COHERE, OLLAMA];
 
 /// In what a dialect tells of an answer, where it differs from another that tells the same.
 #[derive(Clone, Copy)]
 pub(crate) struct Manner {
-    /// Parts stay apart, and there is one answer only.
+    /// Parts stay apart.
     pub(crate) blocks: bool,
+    /// There is one answer only.
+    pub(crate) alone: bool,
     /// A refusal is a text, and free text for a tool its argument `input`.
     pub(crate) plain: bool,
     /// Arguments are objects.
@@ -31,8 +33,9 @@ impl Manner {
         let is = |names: &[&str]| names.contains(&dialect.name());
         Self {
             blocks: is(&["anthropic"]),
-            plain: is(&["anthropic", "gemini"]),
-            objects: is(&["gemini"]),
+            alone: is(&["anthropic", "cohere", "ollama"]),
+            plain: is(&["anthropic", "gemini", "cohere", "ollama"]),
+            objects: is(&["gemini", "ollama"]),
             tells_failure: is(&["gemini"]),
         }
     }
