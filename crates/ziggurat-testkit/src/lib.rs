@@ -43,6 +43,7 @@ mod server;
 mod testing;
 
 pub mod anthropic;
+pub mod gemini;
 pub mod golden;
 pub mod openai;
 #[cfg(unix)]

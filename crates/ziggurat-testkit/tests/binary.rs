@@ -92,7 +92,7 @@ fn anthropic_is_served_on_the_port_it_prints() {
 #[test]
 fn wrong_arguments_are_named() {
     for (args, words) in [
-        (&["--dialect", "gemini"][..], "not 'gemini'"),
+        (&["--dialect", "cohere"][..], "not 'cohere'"),
         (&["--dialect"], "--dialect needs a value"),
         (&["--dialect", "openai", "--port", "x"], "'x' is no port"),
         (&["--dialect", "anthropic", "--model", "m"], "for openai"),

@@ -11,10 +11,10 @@ use std::{
     process::ExitCode,
 };
 
-use ziggurat_testkit::{FakeProvider, anthropic::Anthropic, openai::OpenAi};
+use ziggurat_testkit::{FakeProvider, anthropic::Anthropic, gemini::Gemini, openai::OpenAi};
 
 const USAGE: &str = "\
-usage: fake-provider --dialect openai|anthropic [--port PORT] [--print-port]
+usage: fake-provider --dialect openai|anthropic|gemini [--port PORT] [--print-port]
                      [--key KEY]... [--model NAME]... [--reasoning-content]
 
   --dialect D          the vendor to be
@@ -60,23 +60,25 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     }
     match options.dialect.as_str() {
         "openai" => Ok(options),
-        "anthropic" if !options.models.is_empty() || options.reasoning_content => {
+        "anthropic" | "gemini" if !options.models.is_empty() || options.reasoning_content => {
             Err("--model and --reasoning-content are for openai".to_owned())
         }
-        "anthropic" => Ok(options),
-        other => Err(format!("--dialect is openai or anthropic, not '{other}'")),
+        "anthropic" | "gemini" => Ok(options),
+        other => Err(format!("--dialect is openai, anthropic or gemini, not '{other}'")),
     }
 }
 
 async fn serve(options: Options) -> io::Result<()> {
-    let builder = if options.dialect == "openai" {
-        let vendor = options.keys.iter().fold(OpenAi::default(), |vendor, key| vendor.key(key));
-        let vendor = options.models.iter().fold(vendor, |vendor, name| vendor.model(name));
-        let vendor = if options.reasoning_content { vendor.reasoning_content() } else { vendor };
-        FakeProvider::of(vendor)
-    } else {
-        let vendor = Anthropic::default();
-        FakeProvider::of(options.keys.iter().fold(vendor, |vendor, key| vendor.key(key)))
+    let keys = options.keys.iter();
+    let builder = match options.dialect.as_str() {
+        "openai" => {
+            let vendor = keys.fold(OpenAi::default(), |vendor, key| vendor.key(key));
+            let vendor = options.models.iter().fold(vendor, |vendor, name| vendor.model(name));
+            let shows = options.reasoning_content;
+            FakeProvider::of(if shows { vendor.reasoning_content() } else { vendor })
+        }
+        "gemini" => FakeProvider::of(keys.fold(Gemini::default(), |vendor, key| vendor.key(key))),
+        _ => FakeProvider::of(keys.fold(Anthropic::default(), |vendor, key| vendor.key(key))),
     };
     let provider = builder.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port))).await?;
     let mut out = io::stdout();

@@ -14,7 +14,7 @@ use super::{
     record::{KEPT_REQUESTS, Ledger},
     vendor::{Bare, Vendor},
 };
-use crate::{Recorded, Script, anthropic::Anthropic, openai::OpenAi};
+use crate::{Recorded, Script, anthropic::Anthropic, gemini::Gemini, openai::OpenAi};
 
 /// A fake provider on a loopback port, for as long as this value lives.
 ///
@@ -54,6 +54,11 @@ impl FakeProvider {
         Self::of(Anthropic::default())
     }
 
+    /// A provider that speaks Gemini's generateContent.
+    pub fn gemini() -> Builder {
+        Self::of(Gemini::default())
+    }
+
     /// A provider without a vendor: everything it says is scripted.
     pub fn bare() -> Builder {
         Self::of(Bare)
@@ -71,7 +76,7 @@ impl FakeProvider {
     }
 
     /// What clients of this vendor take as their base URL: [`url`](Self::url), with `/v1` for
-    /// OpenAI.
+    /// OpenAI and `/v1beta` for Gemini.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}{}", self.address, self.base_path)

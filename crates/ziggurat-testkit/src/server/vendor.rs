@@ -5,8 +5,8 @@ use crate::{Recorded, Script};
 
 /// How a provider answers requests that no script was queued for.
 ///
-/// [`openai::OpenAi`](crate::openai::OpenAi) and [`anthropic::Anthropic`](crate::anthropic::Anthropic)
-/// are the vendors at hand; a test of another dialect may bring its own.
+/// [`openai::OpenAi`](crate::openai::OpenAi), [`anthropic::Anthropic`](crate::anthropic::Anthropic)
+/// and [`gemini::Gemini`](crate::gemini::Gemini) are the vendors at hand; a test of another dialect may bring its own.
 pub trait Vendor: Send + Sync + 'static {
     /// Answers a request. `number` counts this provider's requests from 1 and makes ids unique.
     fn answer(&self, request: &Recorded, number: u64) -> Script;
