@@ -192,7 +192,11 @@ pub(super) fn encode(error: &Error) -> (StatusCode, Bytes) {
 /// The header by which clients tell errors apart.
 pub(super) fn headers(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
     let said = said_here(error).and_then(|said| said.error_type.as_deref());
-    let name = said.map_or_else(|| Written::of(error).name.into(), Cow::Borrowed);
+    // One that came in a stream begins with a small letter.
+    let name: Cow<'_, str> = match said.and_then(|name| name.split_at_checked(1)) {
+        Some((first, rest)) => format!("{}{rest}", first.to_ascii_uppercase()).into(),
+        None => Written::of(error).name.into(),
+    };
     let value = HeaderValue::from_str(&name).ok();
     value.map(|value| (ERROR_TYPE, value)).into_iter().collect()
 }
@@ -431,6 +435,8 @@ mod tests {
             assert_eq!(message.header(":exception-type"), Some(name), "{kind:?}");
             let error = in_stream(&message);
             assert_eq!((error.kind(), error.message()), (back, "no"), "{kind:?}");
+            let told = headers(&error)[0].1.to_str().unwrap().to_owned();
+            assert!(told[1..] == name[1..] && told.starts_with(char::is_uppercase), "{told}");
             // The provider's own exception comes out as it came in.
             let mut again = Vec::new();
             encode_in_stream(&error, &mut again);
