@@ -7,6 +7,7 @@
 //! | header | whose |
 //! | --- | --- |
 //! | `authorization: Bearer …` | OpenAI's and most others' |
+//! | `authorization: AWS4-HMAC-SHA256 Credential=…/…`, the id of the access key | AWS's, over plain http |
 //! | `x-api-key` | Anthropic's |
 //! | `api-key` | Azure's |
 //! | `x-goog-api-key`, or `?key=…` where models are asked for | Google's |
@@ -144,15 +145,21 @@ impl std::fmt::Debug for Master {
     }
 }
 
-/// The key in a header's value. `Authorization` holds nothing but a bearer's; elsewhere the word
-/// may stand there.
+/// The key in a header's value. `Authorization` holds a bearer's, or the id of who signed, which is the key here as the signature
+/// cannot be checked; elsewhere the word may stand there.
 fn bare<'a>(name: &HeaderName, value: &'a HeaderValue) -> &'a [u8] {
     let value = value.as_bytes().trim_ascii();
     match value.split_at_checked(7) {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"bearer ") => key.trim_ascii(),
-        _ if *name == AUTHORIZATION => b"",
+        _ if *name == AUTHORIZATION => signer(value).unwrap_or_default(),
         _ => value,
     }
+}
+
+/// Who signed a request for AWS: AWS's clients send no bearer's key over plain http.
+fn signer(value: &[u8]) -> Option<&[u8]> {
+    let credential = value.strip_prefix(b"AWS4-HMAC-SHA256 Credential=")?;
+    credential.split(|byte| *byte == b'/').next()
 }
 
 fn digest(key: &[u8]) -> [u8; 32] {
@@ -177,6 +184,11 @@ mod tests {
         for (name, value) in [
             ("authorization", "Bearer sk-1234"),
             ("authorization", "bearer  sk-1234 "),
+            (
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=sk-1234/20260102/us-east-1/bedrock/aws4_request, \
+                 SignedHeaders=host, Signature=0a",
+            ),
             ("x-api-key", "sk-1234"),
             ("api-key", "sk-1234"),
             ("x-goog-api-key", "sk-1234"),
@@ -195,6 +207,8 @@ mod tests {
             ("authorization", "Bearer"),
             ("authorization", "Bearer sk-123"),
             ("authorization", "Bearer sk-12345"),
+            ("authorization", "AWS4-HMAC-SHA256 Credential=sk-123/20260102, Signature=sk-1234"),
+            ("authorization", "AWS4-HMAC-SHA256 Credential="),
             ("x-api-key", "SK-1234"),
             ("x-api-key", ""),
             ("cookie", "sk-1234"),
