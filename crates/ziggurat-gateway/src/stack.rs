@@ -8,9 +8,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower::util::{Either, option_layer};
+use ziggurat_core::Credentials;
 use ziggurat_http::{
-    Admission, AdmissionLayer, Deployment, FrontDoor, FrontDoorLayer, Translate, TranslateLayer,
-    Transport,
+    Admission, AdmissionLayer, Authorize, AuthorizeLayer, Deployment, FrontDoor, FrontDoorLayer,
+    Translate, TranslateLayer, Transport,
 };
 use ziggurat_layers::cache::Caches;
 use ziggurat_layers::route::Route;
@@ -32,7 +33,7 @@ use crate::registries::Registries;
 use crate::upstream::Upstream;
 
 /// What stands around one provider.
-pub type Stack = Peek<Timeout<Translate<Transport>>>;
+pub type Stack = Peek<Timeout<Translate<Authorize<Transport>>>>;
 /// What answers calls.
 pub type Calls = Observe<Extras<Access<Models<Names<Cached<Limited<Tried>>>>>>>;
 /// With a cache, where there is one.
@@ -57,6 +58,7 @@ pub struct Ending {
 /// The tower around one provider.
 pub(crate) fn provider(
     deployment: Arc<Deployment>,
+    credentials: Option<Arc<dyn Credentials>>,
     config: &Config,
     timeouts: &Timeouts,
     transport: Transport,
@@ -70,8 +72,10 @@ pub(crate) fn provider(
         .layer(policies::peek(config))
         // Next to the provider, so that a time that runs out is the provider's failure, like any other.
         .layer(clocks)
-        // Last of all: from here on it is this provider's dialect, address and credentials.
+        // From here on it is this provider's dialect, address and key.
         .layer(TranslateLayer::new(deployment))
+        // Nothing changes any more: what is signed is what is sent.
+        .layer(AuthorizeLayer::maybe(credentials))
         .service(transport)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::Secret;
+use super::aws::AwsConfig;
 use super::counts::{self, ErrorCounts};
 use super::include;
 use super::known;
@@ -80,6 +81,8 @@ pub struct DeploymentConfig {
     pub cooldown_time: Option<Duration>,
     /// `region_name`.
     pub region: Option<String>,
+    /// `aws_*`: where a model of Bedrock's is, and who asks for it.
+    pub aws: AwsConfig,
     /// Every other parameter: sent when the caller does not send one of the same name.
     pub defaults: Parameters,
     /// `model_info`.
@@ -214,6 +217,10 @@ impl DeploymentConfig {
             hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
             hash.update(part.map_or("", String::as_str));
         }
+        // Those of other providers keep the ids that they had.
+        for part in [&self.aws.region, &self.aws.endpoint].into_iter().flatten() {
+            hash.update(part);
+        }
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -275,11 +282,13 @@ fn params(reader: &mut Reader<'_>, at: &At<'_>) -> Option<DeploymentConfig> {
         max_parallel_requests: params.read("max_parallel_requests", Reader::positive_count),
         cooldown_time: params.read("cooldown_time", Reader::duration),
         region: params.read("region_name", Reader::word),
+        aws: AwsConfig::default(),
         defaults: Parameters::default(),
         info: ModelInfo::default(),
         path: String::new(),
         place,
     };
+    deployment.aws = AwsConfig::read(&mut params, deployment.region.as_ref());
     for name in known::PRICES {
         if let Some(price) = params.read(name, Reader::amount) {
             deployment.info.prices.insert((*name).to_owned(), price);

@@ -53,6 +53,10 @@
 //! | `….rpd`, `….tpd` | requests, tokens in a day | none |
 //! | `….cooldown_time` | seconds; 0 for never | see [`Config::cooldown`] |
 //! | `….region_name` | text | none |
+//! | `….aws_region_name` | text | `region_name`, then AWS_REGION_NAME, AWS_REGION, AWS_DEFAULT_REGION |
+//! | `….aws_access_key_id`, `….aws_secret_access_key`, `….aws_session_token`, `….aws_profile_name` | text | AWS's own chain of credentials |
+//! | `….aws_role_name`, `….aws_session_name`, `….aws_external_id`, `….aws_web_identity_token` | text | none |
+//! | `….aws_bedrock_runtime_endpoint`, `….aws_sts_endpoint` | URL | that of the region |
 //! | `….weight` | a number, 0 or above | none |
 //! | `….order` | an integer | none |
 //! | `….tags` | a list of texts | none |
@@ -187,6 +191,7 @@
 //! `input_tokens_per_minute` (`itpm`), `output_tokens_per_minute` (`otpm`), `requests_per_day` (`rpd`),
 //! `tokens_per_day` (`tpd`) and `parallel` (`max_parallel_requests`) to numbers above 0.
 
+mod aws;
 mod cache;
 mod counts;
 mod deployment;
@@ -212,6 +217,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::aws::AwsConfig;
 pub use self::cache::{CacheMode, CacheSettings, CachedCalls};
 pub use self::counts::ErrorCounts;
 pub use self::deployment::{DeploymentConfig, ModelInfo};

@@ -1,6 +1,7 @@
 //! From entries of the configuration to deployments: provider, address, key, abilities, price; and which of them answer for which
 //! name.
 
+mod bedrock;
 mod settings;
 mod table;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Uri};
 use tower::util::option_layer;
 use tower_layer::Layer;
-use ziggurat_core::{Capabilities, Error, ErrorKind, Price, RawJson, Secret, Str};
+use ziggurat_core::{Capabilities, Credentials, Error, ErrorKind, Price, RawJson, Secret, Str};
 use ziggurat_dialects::ANTHROPIC;
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Transport};
@@ -25,6 +26,8 @@ use crate::registries::Registries;
 use crate::stack::{self, Limited};
 use crate::upstream::Upstream;
 
+use self::bedrock::Signers;
+
 pub(crate) use settings::allowed_fails;
 pub(crate) use table::catalogue;
 
@@ -35,6 +38,7 @@ pub(crate) struct Maker {
     shared: Arc<Shared>,
     owner: Owner,
     limits: Option<RateLimitLayer>,
+    signers: Signers,
     fixed: Option<Endpoint<Upstream>>,
 }
 
@@ -139,8 +143,14 @@ impl Maker {
         })?;
         let limits = settings::limits(&shared.config, entry, &shared.registries)
             .map_err(|bad| Fault::Wrong(shared.config.problem("redis", bad.to_string())))?;
-        let mut maker =
-            Self { entry: entry.clone(), shared: Arc::clone(shared), owner, limits, fixed: None };
+        let mut maker = Self {
+            entry: entry.clone(),
+            shared: Arc::clone(shared),
+            owner,
+            limits,
+            signers: Signers::default(),
+            fixed: None,
+        };
         let mut warnings = Vec::new();
         if let Owner::Provider(provider) = &maker.owner {
             warnings.extend(maker.missing_key(provider).map(|missing| entry.problem(missing)));
@@ -203,13 +213,16 @@ impl Maker {
         {
             return Err(unserved(&missing));
         }
-        let deployment = self.deployment(&found.provider, found.model).map_err(Error::invalid)?;
+        let (deployment, credentials) =
+            self.deployment(&found.provider, found.model).map_err(Error::invalid)?;
         let deployment = Arc::new(deployment);
         let stack = |streamed| {
             let timeouts = self.shared.config.timeouts(&self.entry, streamed);
             let config = &self.shared.config;
             let transport = self.shared.transport.clone();
-            self.limited(stack::provider(Arc::clone(&deployment), config, &timeouts, transport))
+            let credentials = credentials.clone();
+            let deployment = Arc::clone(&deployment);
+            self.limited(stack::provider(deployment, credentials, config, &timeouts, transport))
         };
         let service = Upstream::provider(
             found.provider.prefix().into(),
@@ -234,11 +247,30 @@ impl Maker {
         Endpoint::new(self.entry.id.as_str(), service).settings(settings)
     }
 
-    fn deployment(&self, provider: &Provider, model: &str) -> Result<Deployment, String> {
+    /// The deployment, and what is put into its requests last.
+    fn deployment(
+        &self,
+        provider: &Provider,
+        model: &str,
+    ) -> Result<(Deployment, Option<Arc<dyn Credentials>>), String> {
         let entry = &self.entry;
         let config = &self.shared.config;
+        if let Some(fault) = bedrock::fault(&entry.aws) {
+            return Err(fault.to_owned());
+        }
+        let bedrock = match bedrock::is_signed(provider.dialect()) {
+            true => Some(bedrock::Place::of(entry, model, self.region().as_deref())?),
+            false => None,
+        };
+        let model = bedrock.as_ref().map_or(model, |place| place.model);
+        let credentials = bedrock
+            .as_ref()
+            .filter(|_| self.key(provider).is_none())
+            .map(|place| self.signers.of(&entry.aws, &place.region));
+        let given = bedrock.as_ref().map(|place| place.address.as_str());
+        let given = given.or(entry.api_base.as_deref());
         let place = provider
-            .place(model, entry.api_base.as_deref(), |name| self.setting(name))
+            .place(model, given, |name| self.setting(name))
             .map_err(|missing| missing.to_string())?;
         let base: Uri =
             place.address.parse().map_err(|_| "the provider's address is no URL".to_owned())?;
@@ -280,7 +312,7 @@ impl Maker {
         if let Some(price) = price(self.shared.catalogue(), provider, known_as, &entry.info) {
             deployment = deployment.price(price);
         }
-        Ok(deployment)
+        Ok((deployment, credentials))
     }
 
     /// What fills a gap in an address: a parameter of the entry, or a variable.
@@ -289,6 +321,11 @@ impl Maker {
             "api_version" => self.entry.api_version.clone(),
             name => self.shared.variable(name),
         }
+    }
+
+    /// The region of AWS that the environment names.
+    fn region(&self) -> Option<String> {
+        bedrock::REGIONS.into_iter().find_map(|name| self.shared.variable(name))
     }
 
     fn key(&self, provider: &Provider) -> Option<Secret> {
@@ -301,7 +338,8 @@ impl Maker {
         let names = provider.key_names();
         let has = self.key(provider).is_some();
         // Whoever runs a server of their own may have one that asks for no key.
-        if has || names.is_empty() || self.entry.api_base.is_some() {
+        let signed = bedrock::is_signed(provider.dialect());
+        if has || names.is_empty() || signed || self.entry.api_base.is_some() {
             return None;
         }
         let names = names.join(" or ");

@@ -24,7 +24,7 @@ fn deployment(params: &str, rest: &str, env: &[(&str, &str)]) -> Deployment {
     let (maker, warnings) = makers(&text, env).remove(0).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     let found = ziggurat_providers::resolve(&maker.entry.model).unwrap();
-    maker.deployment(&found.provider, found.model).unwrap()
+    maker.deployment(&found.provider, found.model).unwrap().0
 }
 
 fn complaint(params: &str, env: &[(&str, &str)]) -> String {
@@ -130,4 +130,63 @@ fn an_address_that_is_none_is_an_error() {
     assert!(wrong.contains("set `api_base` or HOSTED_VLLM_API_BASE"), "{wrong}");
     let text = "model_list: [{model_name: 'v/*', litellm_params: {model: 'hosted_vllm/*'}}]";
     assert!(makers(text, &[]).remove(0).is_err());
+}
+
+// === Bedrock ===
+
+/// The only entry's region and address, and whether its requests are signed.
+fn bedrock(params: &str, env: &[(&str, &str)]) -> (String, String, bool) {
+    let text = format!("model_list: [{{model_name: m, litellm_params: {{{params}}}}}]");
+    let (maker, warnings) = makers(&text, env).remove(0).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let found = ziggurat_providers::resolve(&maker.entry.model).unwrap();
+    let (deployment, credentials) = maker.deployment(&found.provider, found.model).unwrap();
+    let around = maker.region();
+    let place = bedrock::Place::of(&maker.entry, found.model, around.as_deref()).unwrap();
+    assert_eq!(deployment.model.as_deref(), Some(place.model));
+    (place.region, place.address, credentials.is_some())
+}
+
+#[test]
+fn bedrocks_models_are_in_the_region_that_is_named_and_asked_for_with_a_signature() {
+    let plain = "https://bedrock-runtime.eu-west-1.amazonaws.com";
+    let arn = "bedrock/arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-x";
+    for (params, env) in [
+        ("model: bedrock/anthropic.claude-x, aws_region_name: eu-west-1".to_owned(), &[][..]),
+        ("model: bedrock/anthropic.claude-x, region_name: eu-west-1".to_owned(), &[]),
+        ("model: bedrock/anthropic.claude-x".to_owned(), &[("AWS_REGION", "eu-west-1")]),
+        ("model: bedrock/eu-west-1/anthropic.claude-x".to_owned(), &[("AWS_REGION", "us-east-1")]),
+        ("model: bedrock/converse/anthropic.claude-x, aws_region_name: eu-west-1".to_owned(), &[]),
+        (format!("model: '{arn}', aws_region_name: us-east-1"), &[]),
+    ] {
+        let expected = ("eu-west-1".to_owned(), plain.to_owned(), true);
+        assert_eq!(bedrock(&params, env), expected, "{params}");
+    }
+    let own = "model: bedrock/m, aws_region_name: eu-west-1, \
+               aws_bedrock_runtime_endpoint: 'http://127.0.0.1:9/'";
+    let (region, address, signed) = bedrock(own, &[]);
+    assert_eq!((&*region, &*address, signed), ("eu-west-1", "http://127.0.0.1:9", true));
+}
+
+#[test]
+fn a_key_of_bedrocks_own_is_sent_and_nothing_signed() {
+    let token = [("AWS_BEARER_TOKEN_BEDROCK", "ABSK"), ("AWS_REGION", "us-east-1")];
+    assert!(!bedrock("model: bedrock/m", &token).2);
+    assert!(!bedrock("model: bedrock/m, api_key: ABSK, aws_region_name: us-east-1", &[]).2);
+}
+
+#[test]
+fn what_is_missing_for_bedrock_is_said() {
+    let said = complaint("model: bedrock/m", &[]);
+    assert!(
+        said.ends_with(
+            "the region of Bedrock is not known: set `aws_region_name` or AWS_REGION_NAME or \
+             AWS_REGION or AWS_DEFAULT_REGION"
+        ),
+        "{said}"
+    );
+    let half = "model: bedrock/m, aws_region_name: us-east-1, aws_access_key_id: AKID";
+    assert!(complaint(half, &[]).ends_with("`aws_access_key_id` needs `aws_secret_access_key`"));
+    let token = "model: bedrock/m, aws_region_name: us-east-1, aws_web_identity_token: eyJ";
+    assert!(complaint(token, &[]).contains("needs `aws_role_name`"));
 }
