@@ -17,16 +17,18 @@
 //! # }
 //! ```
 //!
-//! Nothing here opens a socket or reads the environment, but for the credentials of the feature `aws`: where variables matter, the
+//! Nothing here opens a socket or reads the environment, but for the credentials of the features `aws` and `oauth`: where variables matter, the
 //! caller lends a function that looks them up. A model that is in no table is assumed to be able to do everything, and its price is unknown.
 
 #[cfg(feature = "aws")]
 pub mod aws;
-#[cfg(feature = "aws")]
+#[cfg(any(feature = "aws", feature = "oauth"))]
 mod cached;
 mod capabilities;
 mod catalogue;
 mod model;
+#[cfg(feature = "oauth")]
+pub mod oauth;
 mod pattern;
 mod provider;
 mod resolve;
