@@ -1,0 +1,3 @@
+//! Whole answers of OpenAI's, written for callers of both dialects.
+#![cfg_attr(fuzzing, no_main)]
+ziggurat_fuzz::target!(responses_reply);
