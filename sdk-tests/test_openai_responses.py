@@ -1,0 +1,199 @@
+"""The OpenAI client's `responses`: answers, streams, tools, output of a shape, thinking, errors.
+
+The providers behind the gateway speak other dialects: nothing here reaches one of Responses.
+"""
+
+import json
+
+import openai
+import pytest
+
+from samples import AWKWARD, PNG_BASE64, TIME, WEATHER, Person, check_arguments
+
+# There is no fake provider of this dialect to talk to without the gateway.
+CLIENT = "openai"
+pytestmark = pytest.mark.gateway_only
+
+TOOLS = [
+    {
+        "type": "function",
+        "name": "get_weather",
+        "description": "Weather",
+        "parameters": WEATHER,
+        "strict": False,
+    },
+    {
+        "type": "function",
+        "name": "get_time",
+        "description": "Time",
+        "parameters": TIME,
+        "strict": False,
+    },
+]
+
+
+def calls_of(response) -> list:
+    return [item for item in response.output if item.type == "function_call"]
+
+
+def test_an_answer_has_the_shape_that_the_client_knows(oai, backend):
+    response = oai.responses.create(model=backend.model, input="Hello there", temperature=0.5)
+    assert response.object == "response"
+    assert response.id.startswith("resp_")
+    assert response.created_at > 1_600_000_000
+    assert response.status == "completed"
+    assert response.output_text == "You said: Hello there"
+    [item] = response.output
+    assert item.type == "message" and item.role == "assistant" and item.status == "completed"
+    assert response.temperature == 0.5
+    assert response.store is False
+    usage = response.usage
+    assert usage.input_tokens > 0 and usage.output_tokens > 0
+    assert usage.total_tokens == usage.input_tokens + usage.output_tokens
+    assert usage.input_tokens_details.cached_tokens >= 0
+    assert usage.output_tokens_details.reasoning_tokens >= 0
+
+
+def test_awkward_text_survives_a_stream(oai, backend):
+    with oai.responses.stream(model=backend.model, input=AWKWARD) as stream:
+        text = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
+        response = stream.get_final_response()
+    assert text == f"You said: {AWKWARD}"
+    assert response.output_text == text
+
+
+def test_every_item_of_a_stream_is_bracketed(oai, backend):
+    events = list(oai.responses.create(model=backend.model, input="Hello", stream=True))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    names = [event.type.removeprefix("response.") for event in events]
+    assert names[:4] == ["created", "in_progress", "output_item.added", "content_part.added"]
+    assert names[-4:] == [
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
+    assert set(names[4:-4]) == {"output_text.delta"}
+    last = events[-1].response
+    assert last.output_text == "You said: Hello"
+    assert last.usage.total_tokens > 0
+
+
+def test_instructions_and_turns_reach_the_model(oai, backend):
+    first = oai.responses.create(model=backend.model, instructions="Be kind.", input="first")
+    items = [{"role": "user", "content": "first"}, *first.output]
+    items.append({"role": "user", "content": "second"})
+    response = oai.responses.create(model=backend.model, instructions="Be kind.", input=items)
+    assert response.output_text == "You said: second"
+    sent = backend.sent()
+    assert "Be kind." in json.dumps(sent)
+    roles = [message["role"] for message in sent["messages"]]
+    assert roles[-3:] == ["user", "assistant", "user"]
+
+
+def test_a_limit_makes_an_answer_incomplete(oai, backend):
+    response = oai.responses.create(
+        model=backend.model, input="one two three " * 50, max_output_tokens=16
+    )
+    assert response.status == "incomplete"
+    assert response.incomplete_details.reason == "max_output_tokens"
+
+
+def test_a_tool_is_called_and_its_result_sent_back(oai, backend):
+    items = [{"role": "user", "content": "[tool] Oslo?"}]
+    response = oai.responses.create(model=backend.model, input=items, tools=TOOLS)
+    [call] = calls_of(response)
+    assert call.name == "get_weather"
+    check_arguments(call.name, json.loads(call.arguments))
+    items += response.output
+    items.append({"type": "function_call_output", "call_id": call.call_id, "output": "4 C, rain"})
+    response = oai.responses.create(model=backend.model, input=items, tools=TOOLS)
+    assert response.status == "completed"
+    assert "4 C, rain" in json.dumps(backend.sent())
+
+
+def test_two_streamed_calls_keep_apart(oai, backend):
+    events = list(
+        oai.responses.create(
+            model=backend.model, input="[tools2] [interleave] Oslo?", tools=TOOLS, stream=True
+        )
+    )
+    put_together: dict[str, str] = {}
+    for event in events:
+        if event.type == "response.function_call_arguments.delta":
+            put_together[event.item_id] = put_together.get(event.item_id, "") + event.delta
+    calls = calls_of(events[-1].response)
+    assert len(calls) == 2
+    assert len({call.call_id for call in calls}) == 2
+    for call in calls:
+        assert put_together[call.id] == call.arguments
+        check_arguments(call.name, json.loads(call.arguments))
+
+
+def test_the_tool_that_is_forced_is_called(oai, backend):
+    response = oai.responses.create(
+        model=backend.model,
+        input="[tool] Oslo?",
+        tools=TOOLS,
+        tool_choice={"type": "function", "name": "get_time"},
+    )
+    assert [call.name for call in calls_of(response)] == ["get_time"]
+
+
+def test_an_answer_is_parsed_into_a_class(oai, backend):
+    response = oai.responses.parse(model=backend.model, input="Who is it?", text_format=Person)
+    assert isinstance(response.output_parsed, Person)
+
+
+def test_a_picture_arrives_whole(oai, backend):
+    content = [
+        {"type": "input_text", "text": "What is it?"},
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PNG_BASE64}"},
+    ]
+    oai.responses.create(model=backend.model, input=[{"role": "user", "content": content}])
+    assert PNG_BASE64 in json.dumps(backend.sent())
+
+
+@pytest.mark.parametrize("backend", ["anthropic"], indirect=True)
+def test_thoughts_go_back_to_the_model_that_had_them(oai, backend):
+    items = [{"role": "user", "content": "[tool] Oslo?"}]
+    response = oai.responses.create(
+        model=backend.thinker, input=items, tools=TOOLS, reasoning={"effort": "high"}
+    )
+    [thought] = [item for item in response.output if item.type == "reasoning"]
+    assert thought.encrypted_content.startswith("zig1.")
+    items += response.output
+    for call in calls_of(response):
+        items.append({"type": "function_call_output", "call_id": call.call_id, "output": "x"})
+    oai.responses.create(
+        model=backend.thinker, input=items, tools=TOOLS, reasoning={"effort": "high"}
+    )
+    [turn] = [m for m in backend.sent()["messages"] if m["role"] == "assistant"]
+    assert turn["content"][0]["type"] in ("thinking", "redacted_thinking")
+
+
+def test_what_the_gateway_does_not_keep_is_refused_by_name(oai, backend):
+    with pytest.raises(openai.BadRequestError) as caught:
+        oai.responses.create(model=backend.model, input="And?", previous_response_id="resp_1")
+    assert caught.value.param == "previous_response_id"
+
+
+def test_a_request_that_is_wrong_names_the_member(oai, backend):
+    with pytest.raises(openai.BadRequestError) as caught:
+        oai.responses.create(model=backend.model, input=[{"role": "robot", "content": "x"}])
+    assert caught.value.param == "input[0].role"
+
+
+def test_a_model_that_nobody_has(oai):
+    with pytest.raises(openai.NotFoundError):
+        oai.responses.create(model="nobody", input="Hi")
+
+
+def test_a_stream_that_is_cut_does_not_look_finished(oai, backend):
+    kinds = []
+    with pytest.raises(openai.APIError):
+        for event in oai.responses.create(model=backend.model, input="[cut] Hello", stream=True):
+            kinds.append(event.type)
+            if event.type in ("response.failed", "error"):
+                raise openai.APIError("told", request=None, body=None)
+    assert "response.completed" not in kinds
