@@ -9,10 +9,11 @@
 //! | `outline` | the top-level members of a body | |
 //! | `edits` | the same | edits them |
 //! | `sse` | server-sent events, each dialect's facts | |
-//! | `openai_request`, `anthropic_request`, `gemini_request`, `cohere_request`, `ollama_request` | a caller's request | writes it for providers of each dialect |
-//! | `openai_reply`, `anthropic_reply`, `gemini_reply`, `cohere_reply`, `ollama_reply` | a provider's whole answer | writes it for callers of each dialect |
-//! | `openai_stream`, `anthropic_stream`, `gemini_stream`, `cohere_stream`, `ollama_stream` | a provider's stream | the same |
-//! | `openai_error`, `anthropic_error`, `gemini_error`, `cohere_error`, `ollama_error` | a provider's error | the same |
+//! | `event_stream` | messages of AWS's binary streams | |
+//! | `openai_request`, `anthropic_request`, `gemini_request`, `cohere_request`, `ollama_request`, `converse_request` | a caller's request | writes it for providers of each dialect |
+//! | `openai_reply`, `anthropic_reply`, `gemini_reply`, `cohere_reply`, `ollama_reply`, `converse_reply` | a provider's whole answer | writes it for callers of each dialect |
+//! | `openai_stream`, `anthropic_stream`, `gemini_stream`, `cohere_stream`, `ollama_stream`, `converse_stream` | a provider's stream | the same |
+//! | `openai_error`, `anthropic_error`, `gemini_error`, `cohere_error`, `ollama_error`, `converse_error` | a provider's error | the same |
 //!
 //! They are run in three ways:
 //!
@@ -25,6 +26,7 @@
 
 #![allow(clippy::missing_panics_doc, clippy::panic, reason = "a panic is how a target speaks")]
 
+mod binary;
 mod chunks;
 mod edits;
 mod error;
@@ -41,8 +43,9 @@ mod world;
 #[doc(hidden)]
 pub use libfuzzer_sys;
 
-use ziggurat_dialects::{ANTHROPIC, COHERE, GEMINI, OLLAMA, OPENAI};
+use ziggurat_dialects::{ANTHROPIC, COHERE, CONVERSE, GEMINI, OLLAMA, OPENAI};
 
+pub use binary::event_stream;
 pub use edits::edits;
 pub use framing::sse;
 pub use outline::outline;
@@ -56,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("outline", outline),
     ("edits", edits),
     ("sse", sse),
+    ("event_stream", event_stream),
     ("openai_request", openai_request),
     ("openai_reply", openai_reply),
     ("openai_stream", openai_stream),
@@ -76,6 +80,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ollama_reply", ollama_reply),
     ("ollama_stream", ollama_stream),
     ("ollama_error", ollama_error),
+    ("converse_request", converse_request),
+    ("converse_reply", converse_reply),
+    ("converse_stream", converse_stream),
+    ("converse_error", converse_error),
 ];
 
 /// A request of OpenAI's Chat Completions, written for providers of each dialect.
@@ -201,4 +209,24 @@ macro_rules! target {
             $crate::replay($crate::$name, std::env::args_os().skip(1))
         }
     };
+}
+
+/// A request of Bedrock's Converse, written for providers of each dialect.
+pub fn converse_request(data: &[u8]) {
+    request::request(CONVERSE, data);
+}
+
+/// A whole answer of Bedrock's Converse, written for callers of each dialect.
+pub fn converse_reply(data: &[u8]) {
+    reply::reply(CONVERSE, data);
+}
+
+/// A stream of Bedrock's ConverseStream, an event a line, written for callers of each dialect.
+pub fn converse_stream(data: &[u8]) {
+    stream::stream(CONVERSE, &binary::framed(data));
+}
+
+/// An error of Bedrock's, written for callers of each dialect.
+pub fn converse_error(data: &[u8]) {
+    error::error(CONVERSE, data);
 }

@@ -1,0 +1,3 @@
+//! Errors of Bedrock's, written for callers of each dialect.
+#![cfg_attr(fuzzing, no_main)]
+ziggurat_fuzz::target!(converse_error);
