@@ -1,3 +1,0 @@
-//! Errors of OpenAI's, written for callers of both dialects.
-#![cfg_attr(fuzzing, no_main)]
-ziggurat_fuzz::target!(responses_error);

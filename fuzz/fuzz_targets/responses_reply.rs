@@ -1,3 +1,0 @@
-//! Whole answers of OpenAI's, written for callers of both dialects.
-#![cfg_attr(fuzzing, no_main)]
-ziggurat_fuzz::target!(responses_reply);
