@@ -559,14 +559,22 @@ proptest! {
         let events = decoded(&events);
         let again = decoded_with(&encoded(&events), &Restore::default());
         let says = |events: &[Event]| {
-            let mut said = std::collections::BTreeMap::<&str, String>::new();
+            // Part by part: where parts were told in turns, one follows the other when they are written.
+            let mut parts: Vec<(PartId, &str, String)> = Vec::new();
             for event in events {
-                let (kind, piece) = match event {
-                    Event::Text { text, .. } => ("text", text),
-                    Event::Refusal { text, .. } => ("refusal", text),
+                let (part, kind, piece) = match event {
+                    Event::Text { part, text } => (*part, "text", text),
+                    Event::Refusal { part, text } => (*part, "refusal", text),
                     _ => continue,
                 };
-                said.entry(kind).or_default().push_str(piece);
+                match parts.iter_mut().find(|(known, of, _)| *known == part && *of == kind) {
+                    Some((_, _, said)) => said.push_str(piece),
+                    None => parts.push((part, kind, piece.to_string())),
+                }
+            }
+            let mut said = std::collections::BTreeMap::<&str, String>::new();
+            for (_, kind, piece) in parts {
+                said.entry(kind).or_default().push_str(&piece);
             }
             let usage: Vec<Usage> = events
                 .iter()
