@@ -11,9 +11,9 @@ use ziggurat_core::{
     ReplyHead, Scope,
 };
 
-use super::caches::{Alias, Held};
 use super::entry::Kept;
 use super::flight::{Begun, Seat, Whole, WholeBody};
+use super::memory::{Alias, Held};
 use super::service::written;
 
 /// Answers with what is kept. It costs nothing.

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ziggurat_core::{Ambient, Dialect, Instant};
+use quick_cache::DefaultHashBuilder;
+use ziggurat_core::{Ambient, Dialect};
 
+use super::digest::Wire;
 use super::flight::Flight;
+use super::memory::{Alias, Held, Memory};
 use super::{Entry, Key, Store, StoreError};
 
-/// What another name for an entry weighs, in bytes.
-const ALIAS: u32 = 192;
 /// How many answers are on their way to a store at once; more are not sent there.
 const MOST_PUTS: usize = 64;
 /// How long one may take on its way. Nobody waits for it.
@@ -33,16 +34,19 @@ const PUT_TIME: Duration = Duration::from_secs(5);
 /// assert_eq!(caches.stats().entries, 0);
 /// ```
 pub struct Caches {
-    local: Option<moka::sync::Cache<Key, Slot>>,
+    local: Option<Memory>,
     store: Option<Arc<dyn Store>>,
     store_timeout: Duration,
     local_ttl: Duration,
-    flights: Mutex<HashMap<Key, Arc<Flight>>>,
+    flights: Mutex<Flights>,
     puts: AtomicUsize,
     /// Grows with every flush, so that what was asked before is not kept after.
     flushes: AtomicU64,
     counts: Counts,
 }
+
+/// Those under way, by the keys of their answers.
+pub(super) type Flights = HashMap<Key, Arc<Flight>, DefaultHashBuilder>;
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -75,42 +79,6 @@ pub struct CacheStats {
     pub flights: u64,
 }
 
-#[derive(Clone)]
-enum Slot {
-    Entry(Arc<Held>),
-    Alias(Alias),
-}
-
-/// The key of a call whose bytes are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Alias {
-    pub(super) key: Key,
-    /// Whether usage was asked for at the end of the stream.
-    pub(super) usage: bool,
-}
-
-/// An entry in this process. Its age counts from when it came here, on a clock that nobody sets.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) entry: Entry,
-    since: Instant,
-    age: Duration,
-    lives: Duration,
-}
-
-impl Held {
-    fn new(entry: Entry, now: Duration, most: Duration) -> Self {
-        let age = now.saturating_sub(entry.created());
-        let lives = entry.ttl().saturating_sub(age).min(most);
-        Self { entry, since: Instant::now(), age, lives }
-    }
-
-    pub(super) fn is_fresh(&self, max_age: Option<Duration>) -> bool {
-        let here = self.since.elapsed();
-        here < self.lives && max_age.is_none_or(|most| self.age.saturating_add(here) <= most)
-    }
-}
-
 impl Default for Caches {
     fn default() -> Self {
         Self::new()
@@ -126,22 +94,18 @@ impl Caches {
             store: None,
             store_timeout: Duration::from_millis(100),
             local_ttl: Duration::from_secs(60),
-            flights: Mutex::new(HashMap::new()),
+            flights: Mutex::new(Flights::default()),
             puts: AtomicUsize::new(0),
             flushes: AtomicU64::new(0),
             counts: Counts::default(),
         }
     }
 
-    /// Keeps up to so many bytes in this process.
+    /// Keeps up to so many bytes in this process: in up to 32 parts of 16 MiB or more, none of which keeps an answer that is larger
+    /// than itself.
     #[must_use]
     pub fn local(mut self, bytes: u64) -> Self {
-        let weigh = |_: &Key, slot: &Slot| match slot {
-            Slot::Entry(held) => u32::try_from(held.entry.weight()).unwrap_or(u32::MAX),
-            Slot::Alias(_) => ALIAS,
-        };
-        let cache = moka::sync::Cache::builder().max_capacity(bytes).weigher(weigh).build();
-        self.local = Some(cache);
+        self.local = Some(Memory::new(bytes));
         self
     }
 
@@ -192,7 +156,7 @@ impl Caches {
                 flight.forget();
             }
             if let Some(local) = &self.local {
-                deleted += u64::from(matches!(local.remove(key), Some(Slot::Entry(_))));
+                deleted += u64::from(local.remove(key));
             }
         }
         if let Some(store) = &self.store {
@@ -212,7 +176,7 @@ impl Caches {
         let flights = std::mem::take(&mut *self.flights());
         drop(flights);
         if let Some(local) = &self.local {
-            local.invalidate_all();
+            local.clear();
         }
         match &self.store {
             Some(store) => self.in_time(store.clear()).await,
@@ -230,16 +194,9 @@ impl Caches {
             misses: read(&self.counts.misses),
             stored: read(&self.counts.stored),
             store_failures: read(&self.counts.store_failures),
-            entries: self.local.as_ref().map_or(0, moka::sync::Cache::entry_count),
-            bytes: self.local.as_ref().map_or(0, moka::sync::Cache::weighted_size),
+            entries: self.local.as_ref().map_or(0, Memory::count),
+            bytes: self.local.as_ref().map_or(0, Memory::weight),
             flights: self.flights().len() as u64,
-        }
-    }
-
-    /// Does now what is otherwise done by and by: evicts what is over the bound.
-    pub fn tidy(&self) {
-        if let Some(local) = &self.local {
-            local.run_pending_tasks();
         }
     }
 
@@ -263,6 +220,10 @@ impl Caches {
         self.store.is_some()
     }
 
+    pub(super) fn has_memory(&self) -> bool {
+        self.local.is_some()
+    }
+
     /// Whether there is a place to keep answers in.
     pub(super) fn keep(&self) -> bool {
         self.local.is_some() || self.store.is_some()
@@ -272,7 +233,7 @@ impl Caches {
         self.flushes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn flights(&self) -> MutexGuard<'_, HashMap<Key, Arc<Flight>>> {
+    pub(super) fn flights(&self) -> MutexGuard<'_, Flights> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -288,30 +249,20 @@ impl Caches {
         self.counts.misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What the bytes of this name ask for, if they came before.
-    pub(super) fn alias(&self, name: Key) -> Option<Alias> {
-        match self.local.as_ref()?.get(&name)? {
-            Slot::Alias(alias) => Some(alias),
-            Slot::Entry(_) => None,
-        }
+    /// What these bytes ask for, if they came before.
+    pub(super) fn alias(&self, wire: &Wire) -> Option<Alias> {
+        self.local.as_ref()?.alias(wire)
     }
 
-    pub(super) fn learn(&self, name: Key, alias: Alias) {
+    pub(super) fn learn(&self, wire: Wire, alias: Alias) {
         if let Some(local) = &self.local {
-            local.insert(name, Slot::Alias(alias));
+            local.learn(wire, alias);
         }
     }
 
     /// What is kept in this process.
     pub(super) fn get(&self, key: Key, max_age: Option<Duration>) -> Option<Arc<Held>> {
-        let Slot::Entry(held) = self.local.as_ref()?.get(&key)? else { return None };
-        if held.is_fresh(max_age) {
-            return Some(held);
-        }
-        if !held.is_fresh(None) {
-            self.local.as_ref()?.invalidate(&key);
-        }
-        None
+        self.local.as_ref()?.get(&key, max_age)
     }
 
     /// What the store has. It is kept here, too, from now on.
@@ -330,7 +281,7 @@ impl Caches {
             return None;
         }
         if let Some(local) = self.local.as_ref().filter(|_| flushes == self.flushes()) {
-            local.insert(key, Slot::Entry(Arc::clone(&held)));
+            local.put(key, Arc::clone(&held));
         }
         Some(held)
     }
@@ -341,7 +292,7 @@ impl Caches {
         let held = Arc::new(Held::new(entry, ambient.unix_time(), most));
         self.counts.stored.fetch_add(1, Ordering::Relaxed);
         if let Some(local) = &self.local {
-            local.insert(key, Slot::Entry(Arc::clone(&held)));
+            local.put(key, Arc::clone(&held));
         }
         let Some(store) = &self.store else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };

@@ -1,5 +1,6 @@
 //! From a call to the key of its answer.
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use smallvec::SmallVec;
 use ziggurat_core::{Call, Chat, LossPolicy};
@@ -18,6 +19,80 @@ const CREDENTIALS: [HeaderName; 5] = [
     HeaderName::from_static("x-goog-api-key"),
     COOKIE,
 ];
+
+/// Bodies up to this size are known by themselves: to compare them costs less than a digest. Those above are not kept for that.
+const SHORT: usize = 8 << 10;
+/// What is digested at once: several blocks are done at one time, where pieces are done one after the other.
+const USUAL: usize = 4 << 10;
+const AT_ONCE: usize = 16 << 10;
+
+/// The very bytes of a call, with its setting.
+pub(super) enum Wire {
+    /// All of them.
+    Text(Vec<u8>),
+    /// Their digest.
+    Digest(Key),
+}
+
+impl Wire {
+    /// The digest of what is too long to be kept.
+    pub(super) fn digest(&self) -> Option<Key> {
+        match self {
+            Self::Text(_) => None,
+            Self::Digest(key) => Some(*key),
+        }
+    }
+
+    /// What is to be compared.
+    pub(super) fn text(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text,
+            Self::Digest(_) => &[],
+        }
+    }
+
+    pub(super) fn into_text(self) -> Box<[u8]> {
+        match self {
+            Self::Text(text) => text.into_boxed_slice(),
+            Self::Digest(_) => Box::default(),
+        }
+    }
+}
+
+/// Digests many pieces, together as far as they fit.
+struct Digest {
+    gathered: Vec<u8>,
+    before: Option<Box<blake3::Hasher>>,
+}
+
+impl Digest {
+    fn new() -> Self {
+        Self { gathered: Vec::with_capacity(USUAL), before: None }
+    }
+
+    fn update(&mut self, piece: &[u8]) {
+        if self.gathered.len() + piece.len() <= AT_ONCE {
+            self.gathered.extend_from_slice(piece);
+            return;
+        }
+        let hasher = self.before.get_or_insert_default();
+        hasher.update(&self.gathered);
+        self.gathered.clear();
+        if piece.len() > AT_ONCE {
+            hasher.update(piece);
+        } else {
+            self.gathered.extend_from_slice(piece);
+        }
+    }
+
+    fn finish(self) -> Key {
+        let hash = match self.before {
+            None => blake3::hash(&self.gathered),
+            Some(mut hasher) => hasher.update(&self.gathered).finalize(),
+        };
+        Key::from_bytes(*hash.as_bytes())
+    }
+}
 
 /// What decides about the answer beside the conversation: who shares it, which model is asked, and how it is to come.
 pub(super) struct Setting(SmallVec<[u8; 256]>);
@@ -54,31 +129,41 @@ impl Setting {
 
     /// The key of a conversation.
     pub(super) fn conversation(&self, chat: &Chat) -> Key {
-        let mut hasher = self.begin(b'c');
-        chat.canonical(&mut |piece| {
-            hasher.update(piece);
-        });
-        Key::from_bytes(*hasher.finalize().as_bytes())
+        let mut digest = Digest::new();
+        self.begin(b'c', &mut |piece| digest.update(piece));
+        chat.canonical(&mut |piece| digest.update(piece));
+        digest.finish()
     }
 
     /// A name for the very bytes of a call, if there are bytes: calls of one name have one key, which needs not be made again.
-    pub(super) fn wire(&self, call: &Call) -> Option<Key> {
+    pub(super) fn wire(&self, call: &Call) -> Option<Wire> {
         let segments = call.payload().segments()?;
-        let mut hasher = self.begin(b'w');
-        hasher.update(call.payload().dialect()?.name().as_bytes());
-        hasher.update(&[0]);
-        for segment in &segments {
-            hasher.update(segment);
+        let dialect = call.payload().dialect()?.name();
+        let write = |to: &mut dyn FnMut(&[u8])| {
+            self.begin(b'w', to);
+            to(dialect.as_bytes());
+            to(&[0]);
+            for segment in &segments {
+                to(segment);
+            }
+        };
+        let length: usize = segments.iter().map(Bytes::len).sum();
+        if length > SHORT {
+            let mut hasher = blake3::Hasher::new();
+            write(&mut |piece| {
+                hasher.update(piece);
+            });
+            return Some(Wire::Digest(Key::from_bytes(*hasher.finalize().as_bytes())));
         }
-        Some(Key::from_bytes(*hasher.finalize().as_bytes()))
+        let mut text = Vec::with_capacity(self.0.len() + dialect.len() + length + 10);
+        write(&mut |piece| text.extend_from_slice(piece));
+        Some(Wire::Text(text))
     }
 
-    fn begin(&self, kind: u8) -> blake3::Hasher {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&(self.0.len() as u64).to_le_bytes());
-        hasher.update(&self.0);
-        hasher.update(&[kind]);
-        hasher
+    fn begin(&self, kind: u8, to: &mut dyn FnMut(&[u8])) {
+        to(&(self.0.len() as u64).to_le_bytes());
+        to(&self.0);
+        to(&[kind]);
     }
 
     fn scope(&mut self, call: &Call, settings: &Settings) {

@@ -7,8 +7,8 @@ use pin_project_lite::pin_project;
 use ziggurat_core::{Call, CallService, Error, ErrorKind, Origin, Reply};
 
 use super::body::{Place, hit, repeat};
-use super::caches::Alias;
 use super::flight::{Asked, Found, Landing, Seat, is_of_another};
+use super::memory::Alias;
 
 pin_project! {
     /// The reply of a [`Cache`](super::Cache).

@@ -4,10 +4,10 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 use ziggurat_core::{Call, CallService, Dialect, Error, Reply, Str};
 
-use super::caches::Alias;
-use super::digest::Setting;
+use super::digest::{Setting, Wire};
 use super::flight::{self, Asked, Flight, Found, Plan, Terms};
 use super::layer::Shared;
+use super::memory::Alias;
 use super::policy::Wish;
 use super::{CacheScope, Key, ResponseFuture, body};
 
@@ -19,10 +19,9 @@ pub struct Cache<S> {
 }
 
 /// What the answer to a call is called.
-#[derive(Clone, Copy)]
 struct Names {
     /// The very bytes of the call, if there are bytes.
-    wire: Option<Key>,
+    wire: Option<Wire>,
     alias: Alias,
     /// Whether the bytes came before.
     known: bool,
@@ -37,8 +36,9 @@ impl<S> Cache<S> {
     /// gets its error below.
     fn names(&self, call: &Call) -> Option<Names> {
         let setting = Setting::of(call, &self.shared.settings);
-        let wire = setting.wire(call);
-        if let Some(alias) = wire.and_then(|wire| self.shared.caches.alias(wire)) {
+        // Names are kept in this process alone.
+        let wire = self.shared.caches.has_memory().then(|| setting.wire(call)).flatten();
+        if let Some(alias) = wire.as_ref().and_then(|wire| self.shared.caches.alias(wire)) {
             return Some(Names { wire, alias, known: true });
         }
         let chat = call.payload().chat().ok()?;
@@ -84,7 +84,8 @@ impl<S: CallService> Cache<S> {
         let plan = Plan {
             key: alias.key,
             cache_key: written(alias.key),
-            name: wire,
+            // What is short is learnt when it comes again.
+            name: wire.and_then(|wire| wire.digest()),
             usage: alias.usage,
             wish,
             terms,
@@ -125,11 +126,12 @@ impl<S: CallService> Service<Call> for Cache<S> {
         let key = names.alias.key;
         let held = wish.look.then(|| caches.get(key, wish.max_age)).flatten();
         if let Some(held) = held {
+            let alias = names.alias;
             if let Some(wire) = names.wire.filter(|_| !names.known) {
-                caches.learn(wire, names.alias);
+                caches.learn(wire, alias);
             }
             caches.hit();
-            return ResponseFuture::done(Ok(body::hit(&held, &call, names.alias)));
+            return ResponseFuture::done(Ok(body::hit(&held, &call, alias)));
         }
         if wish.store {
             return self.fly(call, wish, names);

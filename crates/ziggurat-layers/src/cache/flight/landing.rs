@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ziggurat_core::{Answer, Error, ReplyHead, Usage};
 
-use crate::cache::caches::Held;
+use crate::cache::memory::Held;
 
 /// What came of the call.
 #[derive(Clone)]

@@ -19,9 +19,10 @@ use ziggurat_core::{
 };
 
 use super::Entry;
-use super::caches::Alias;
+use super::digest::Wire;
 use super::entry::Life;
 use super::layer::Shared;
+use super::memory::Alias;
 
 use driving::Driving;
 pub(super) use landing::{Begun, Landing, Whole, WholeBody};
@@ -265,7 +266,7 @@ impl Flight {
         }
         caches.put(self.plan.key, entry, &*self.shared.settings.ambient);
         if let Some(name) = self.plan.name {
-            caches.learn(name, Alias { key: self.plan.key, usage: self.plan.usage });
+            caches.learn(Wire::Digest(name), Alias { key: self.plan.key, usage: self.plan.usage });
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ziggurat_core::{Ask, Call, Dialect, Error, FallbackTarget, Instant, Operation, Reply, Str};
 
 use crate::cache::Key;
-use crate::cache::caches::Held;
+use crate::cache::memory::Held;
 use crate::cache::policy::Wish;
 
 /// How the flight's answer begins.

@@ -100,6 +100,21 @@ async fn usage_is_shown_to_those_who_asked_and_to_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_known_by_the_very_bytes_is_shown_what_they_ask_for() {
+    let provider = Provider::streams(acts(true));
+    let (cache, caches) = cached(&provider);
+    answer(&cache, openai("Hello", true)).await;
+    // The first time by what it says, and by its bytes from then on.
+    for _ in 0..3 {
+        assert_eq!(answer(&cache, openai_with_usage("Hello")).await.0, all_chunks());
+        assert!(!answer(&cache, openai("Hello", true)).await.0.contains("usage"));
+        assert!(answer(&cache, anthropic("Hello", true)).await.2.cached);
+    }
+    // One answer, under three names.
+    assert_eq!((provider.calls(), caches.stats().hits, caches.stats().entries), (1, 9, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_what_is_not_complete() {
     let cut = || acts(true).into_iter().take(3);
     let cases: Vec<(&str, Vec<Act>)> = vec![
@@ -501,7 +516,6 @@ async fn memory_is_bounded_by_weight() {
     let cache = CacheLayer::new(caches.clone()).layer(provider.clone());
     for question in 0..500 {
         answer(&cache, openai(&question.to_string(), false)).await;
-        caches.tidy();
         assert!(caches.stats().bytes <= bound, "{:?}", caches.stats());
     }
     assert_eq!(caches.stats().stored, 500);
