@@ -83,22 +83,23 @@ impl Place {
     }
 
     /// A whole answer that several wait for.
-    pub(super) fn whole(self, whole: &Whole) -> Reply {
-        let mut head = whole.head.clone();
+    pub(super) fn whole(self, whole: Arc<Whole>) -> Reply {
+        // Nothing is copied of what nobody else reads.
+        let Whole { mut head, body, usage } = Arc::unwrap_or_clone(whole);
         // By now it is known who pays.
         if !self.seat.bears() {
             as_cached(&mut head);
             if let Some(scope) = &self.scope {
-                if let Some(usage) = &whole.usage {
+                if let Some(usage) = &usage {
                     scope.report_usage(usage);
                 }
                 scope.report_cost(Cost::default());
                 scope.set_cached(true);
             }
         }
-        let body = match &whole.body {
-            WholeBody::Bytes(bytes) => ReplyBody::Whole(bytes.clone()),
-            WholeBody::Answer(answer) => ReplyBody::Answer(answer.clone()),
+        let body = match body {
+            WholeBody::Bytes(bytes) => ReplyBody::Whole(bytes),
+            WholeBody::Answer(answer) => ReplyBody::Answer(answer),
         };
         Reply::new(head, body)
     }

@@ -287,9 +287,10 @@ impl Caches {
     }
 
     /// Keeps an answer. The store gets it off the answer's path.
-    pub(super) fn put(self: &Arc<Self>, key: Key, entry: Entry, ambient: &dyn Ambient) {
+    pub(super) fn put(self: &Arc<Self>, key: Key, entry: Entry) {
         let most = if self.store.is_some() { self.local_ttl } else { Duration::MAX };
-        let held = Arc::new(Held::new(entry, ambient.unix_time(), most));
+        let made = entry.created();
+        let held = Arc::new(Held::new(entry, made, most));
         self.counts.stored.fetch_add(1, Ordering::Relaxed);
         if let Some(local) = &self.local {
             local.put(key, Arc::clone(&held));

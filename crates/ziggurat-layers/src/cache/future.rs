@@ -7,7 +7,7 @@ use pin_project_lite::pin_project;
 use ziggurat_core::{Call, CallService, Error, ErrorKind, Origin, Reply};
 
 use super::body::{Place, hit, repeat};
-use super::flight::{Asked, Found, Landing, Seat, is_of_another};
+use super::flight::{Asked, Found, Landing, is_of_another};
 use super::memory::Alias;
 
 pin_project! {
@@ -45,13 +45,8 @@ impl<S: CallService> ResponseFuture<S> {
         Self { state: State::Done { reply: Some(reply) } }
     }
 
-    pub(super) fn following(
-        seat: Seat,
-        call: &Call,
-        alias: Alias,
-        own: Option<Box<(S, Call)>>,
-    ) -> Self {
-        Self { state: State::Following { place: Some(Place::of(seat, call, alias)), own } }
+    pub(super) fn following(place: Place, own: Option<Box<(S, Call)>>) -> Self {
+        Self { state: State::Following { place: Some(place), own } }
     }
 
     pub(super) fn alone(asked: Asked, call: Call, alias: Alias) -> Self {
@@ -90,7 +85,7 @@ impl<S: CallService> Future for ResponseFuture<S> {
                     }
                     return Poll::Ready(match landing {
                         Landing::Held(held) => Ok(repeat(&held, here.scope.as_ref(), here.alias)),
-                        Landing::Whole(whole) => Ok(here.whole(&whole)),
+                        Landing::Whole(whole) => Ok(here.whole(whole)),
                         Landing::Stream(begun) => here.stream(&begun),
                         Landing::Failed(error) => Err(error),
                     });

@@ -4,8 +4,9 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 use ziggurat_core::{Call, CallService, Dialect, Error, Reply, Str};
 
+use super::body::Place;
 use super::digest::{Setting, Wire};
-use super::flight::{self, Asked, Flight, Found, Plan, Terms};
+use super::flight::{Asked, Flight, Found, Plan, Terms};
 use super::layer::Shared;
 use super::memory::Alias;
 use super::policy::Wish;
@@ -70,8 +71,9 @@ impl<S: CallService> Cache<S> {
                 let key = call.caller().key();
                 let same = shared.settings.scope == CacheScope::Key
                     || key.is_some() && key == seat.plan().caller.as_deref();
-                let own = (!same).then(|| Box::new((ready, call.clone())));
-                return ResponseFuture::following(seat, &call, alias, own);
+                let place = Place::of(seat, &call, alias);
+                let own = (!same).then(|| Box::new((ready, call)));
+                return ResponseFuture::following(place, own);
             }
             // It may have landed just now.
             if let Some(held) = caches.get(alias.key, wish.max_age) {
@@ -80,7 +82,6 @@ impl<S: CallService> Cache<S> {
                 return ResponseFuture::done(Ok(body::hit(&held, &call, alias)));
             }
         }
-        let ambient = &shared.settings.ambient;
         let plan = Plan {
             key: alias.key,
             cache_key: written(alias.key),
@@ -91,18 +92,20 @@ impl<S: CallService> Cache<S> {
             terms,
             dialect: call.dialect(),
             caller: call.caller().key().map(Str::from),
-            ask: flight::ask(&call, ambient.unix_time()),
+            model: call.model().clone(),
+            call_id: call.id().clone(),
             flushes: caches.flushes(),
         };
         let begin = |call| ask(shared, ready, call, wish, alias.key);
-        let seat = Flight::begin(shared, plan, call.clone(), begin);
+        let (dialect, scope) = (call.dialect(), call.scope().cloned());
+        let seat = Flight::begin(shared, plan, call, begin);
         let old = flights.as_mut().and_then(|flights| {
             let flight = Arc::clone(seat.flight());
             flights.insert(alias.key, flight)
         });
         drop(flights);
         drop(old);
-        ResponseFuture::following(seat, &call, alias, None)
+        ResponseFuture::following(Place { seat, scope, dialect, alias }, None)
     }
 }
 

@@ -20,12 +20,14 @@ pub(in crate::cache) enum Landing {
     Failed(Error),
 }
 
+#[derive(Clone)]
 pub(in crate::cache) struct Whole {
     pub(in crate::cache) head: ReplyHead,
     pub(in crate::cache) body: WholeBody,
     pub(in crate::cache) usage: Option<Usage>,
 }
 
+#[derive(Clone)]
 pub(in crate::cache) enum WholeBody {
     Bytes(Bytes),
     Answer(Answer),

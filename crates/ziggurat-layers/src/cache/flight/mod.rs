@@ -8,6 +8,7 @@ mod seat;
 mod state;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -27,7 +28,7 @@ use super::memory::Alias;
 use driving::Driving;
 pub(super) use landing::{Begun, Landing, Whole, WholeBody};
 use parked::Parked;
-pub(super) use plan::{Asked, Found, Plan, Terms, ask};
+pub(super) use plan::{Asked, Found, Plan, Terms};
 pub(super) use seat::Seat;
 use state::{Follower, State, Work, weight};
 
@@ -42,6 +43,8 @@ pub(super) struct Flight {
     plan: Plan,
     scope: Scope,
     state: Mutex<State>,
+    /// Whether it may be among those that others find.
+    listed: AtomicBool,
     parked: Arc<Parked>,
     /// Wakes everyone who waits: whoever drove last may be gone by then, or have a caller who does not read.
     waker: Waker,
@@ -78,11 +81,12 @@ impl Flight {
             followers: SmallVec::from_iter([first]),
             next: 1,
             bearer: outer,
-            outcome: None,
+            usage: None,
         };
         let shared = Arc::clone(shared);
-        let flight =
-            Arc::new(Self { shared, plan, scope, state: Mutex::new(state), parked, waker });
+        let state = Mutex::new(state);
+        let listed = AtomicBool::new(true);
+        let flight = Arc::new(Self { shared, plan, scope, state, listed, parked, waker });
         // It was opened above, so that it cannot be over.
         let _ = flight.scope.register(Arc::clone(&flight) as Arc<dyn Settle>, Ticket(0, FLIGHT));
         Seat { flight, id: 0 }
@@ -124,6 +128,9 @@ impl Flight {
 
     /// Nobody else finds it any more.
     fn unlist(&self) {
+        if !self.listed.swap(false, Ordering::Relaxed) {
+            return;
+        }
         let mut flights = self.shared.caches.flights();
         let ours = |flight: &Arc<Self>| std::ptr::eq(Arc::as_ptr(flight), self);
         let listed = match flights.get(&self.plan.key).is_some_and(ours) {
@@ -136,37 +143,43 @@ impl Flight {
 
     /// What came of the call, once something has.
     fn poll_landing(&self, id: u64, cx: &mut Context<'_>) -> Poll<Landing> {
-        loop {
-            let mut state = self.lock();
-            if let Some(landing) = &state.landing {
-                return Poll::Ready(landing.clone());
+        let mut state = self.lock();
+        if let Some(landing) = &state.landing {
+            return Poll::Ready(landing.clone());
+        }
+        // Before the lock is given back: what happens from then on wakes us.
+        self.parked.park(id, cx.waker());
+        let alone = state.followers.len() == 1;
+        let mut asked = match std::mem::replace(&mut state.work, Work::Out) {
+            Work::Asking(asked) => asked,
+            other => {
+                state.work = other;
+                return Poll::Pending;
             }
-            // Before the lock is given back: what happens from then on wakes us.
-            self.parked.park(id, cx.waker());
-            let mut asked = match std::mem::replace(&mut state.work, Work::Out) {
-                Work::Asking(asked) => asked,
-                other => {
-                    state.work = other;
-                    return Poll::Pending;
-                }
-            };
-            drop(state);
-            let driving = Driving { flight: self, done: false };
-            match asked.as_mut().poll(&mut Context::from_waker(&self.waker)) {
-                Poll::Pending => {
-                    driving.put_back(Work::Asking(asked));
-                    return Poll::Pending;
-                }
-                Poll::Ready(found) => {
-                    drop(asked);
-                    self.land(found);
-                    driving.finish();
-                }
+        };
+        drop(state);
+        let driving = Driving { flight: self, done: false };
+        match asked.as_mut().poll(&mut Context::from_waker(self.waker(cx, alone))) {
+            Poll::Pending => {
+                driving.wait(Work::Asking(asked), alone);
+                Poll::Pending
+            }
+            Poll::Ready(found) => {
+                drop(asked);
+                let landing = self.land(found);
+                driving.finish();
+                Poll::Ready(landing)
             }
         }
     }
 
-    fn land(&self, found: Result<Found, Error>) {
+    /// Who is woken when there is more. One who is alone is woken without a detour.
+    fn waker<'a>(&'a self, cx: &'a Context<'_>, alone: bool) -> &'a Waker {
+        if alone { cx.waker() } else { &self.waker }
+    }
+
+    /// The answer begins, or there is none. Whoever drives gets it at once.
+    fn land(&self, found: Result<Found, Error>) -> Landing {
         let guard = self.lock().guard.take();
         let mut work = Work::Done;
         let landing = match found {
@@ -189,7 +202,7 @@ impl Flight {
                 }
                 if let Some(frames) = reply.frames_mut() {
                     let decodes = frames.decodes();
-                    let head = self.label(reply.head());
+                    let head = self.label(reply.head().clone());
                     work = Work::Reading(reply);
                     Landing::Stream(Arc::new(Begun { head, decodes }))
                 } else {
@@ -199,24 +212,31 @@ impl Flight {
         };
         let goes_on = matches!(landing, Landing::Stream(_));
         let mut state = self.lock();
-        state.landing = Some(landing);
+        let others = state.followers.len() > 1;
+        if others || goes_on {
+            state.landing = Some(landing.clone());
+        } else {
+            // Whoever drives takes it along, whole: it is too late for others.
+            state.keep = false;
+        }
         // Whoever drives is a follower, so that there is somebody to read.
         state.work = work;
         drop(state);
         if !goes_on {
             self.unlist();
         }
-        self.parked.wake_all();
+        if others {
+            self.parked.wake_all();
+        }
+        landing
     }
 
-    fn label(&self, head: &ReplyHead) -> ReplyHead {
-        let mut head = head.clone();
+    fn label(&self, mut head: ReplyHead) -> ReplyHead {
         head.cache_key = Some(self.plan.cache_key.clone());
         head
     }
 
     fn whole(&self, mut reply: Reply) -> Landing {
-        let head = self.label(reply.head());
         let body = match reply.take_body() {
             ReplyBody::Whole(bytes) => WholeBody::Bytes(bytes),
             ReplyBody::Answer(answer) => WholeBody::Answer(answer),
@@ -225,6 +245,7 @@ impl Flight {
                 return Landing::Failed(Error::new(ErrorKind::Server, message));
             }
         };
+        let head = self.label(std::mem::take(reply.head_mut()));
         let weight = match &body {
             WholeBody::Bytes(bytes) => bytes.len(),
             WholeBody::Answer(_) => 0,
@@ -235,8 +256,8 @@ impl Flight {
             let entry = match &body {
                 WholeBody::Bytes(bytes) => Entry::whole(&head, bytes, life),
                 WholeBody::Answer(answer) => {
-                    let plan = &self.plan;
-                    Entry::answer(&head, answer, &plan.ask, plan.dialect, life)
+                    let ask = self.plan.ask(life.created);
+                    Entry::answer(&head, answer, &ask, self.plan.dialect, life)
                 }
             };
             if let Some(entry) = entry {
@@ -244,7 +265,7 @@ impl Flight {
             }
         }
         // The books are closed by now.
-        let usage = self.lock().outcome.as_ref().and_then(|outcome| outcome.usage);
+        let usage = self.lock().usage.flatten();
         Landing::Whole(Arc::new(Whole { head, body, usage }))
     }
 
@@ -264,7 +285,7 @@ impl Flight {
         if entry.length() > self.shared.settings.max_entry {
             return;
         }
-        caches.put(self.plan.key, entry, &*self.shared.settings.ambient);
+        caches.put(self.plan.key, entry);
         if let Some(name) = self.plan.name {
             caches.learn(Wire::Digest(name), Alias { key: self.plan.key, usage: self.plan.usage });
         }
@@ -301,6 +322,7 @@ impl Flight {
                 state.blocked = true;
                 return Poll::Pending;
             }
+            let alone = state.followers.len() == 1;
             let mut reply = match std::mem::replace(&mut state.work, Work::Out) {
                 Work::Reading(reply) => reply,
                 other => {
@@ -310,20 +332,17 @@ impl Flight {
             };
             drop(state);
             let driving = Driving { flight: self, done: false };
-            match reply.poll_frame(&mut Context::from_waker(&self.waker)) {
+            match reply.poll_frame(&mut Context::from_waker(self.waker(cx, alone))) {
                 Poll::Pending => {
-                    driving.put_back(Work::Reading(reply));
+                    driving.wait(Work::Reading(reply), alone);
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(frame))) => {
                     self.record(&frame, reply.head());
-                    let mut state = self.lock();
-                    state.bytes += weight(&frame);
-                    let frame = if state.recording { state.own(frame) } else { frame };
-                    state.frames.push_back(frame);
-                    drop(state);
-                    driving.put_back(Work::Reading(reply));
-                    self.parked.wake_others(id);
+                    // One who is alone stays parked, and is woken once too often at most.
+                    if driving.put_back(Work::Reading(reply), Some(frame)) {
+                        self.parked.wake_others(id);
+                    }
                 }
                 Poll::Ready(end) => {
                     let end = match end {
@@ -373,11 +392,13 @@ impl Flight {
             false => Vec::new(),
         };
         drop(state);
-        if wanted
-            && let Some(entry) =
-                Entry::stream(head, frames.iter(), &self.plan.ask, self.plan.dialect, self.life())
-        {
-            self.keep(head, entry);
+        if wanted {
+            let life = self.life();
+            let ask = self.plan.ask(life.created);
+            let entry = Entry::stream(head, frames.iter(), &ask, self.plan.dialect, life);
+            if let Some(entry) = entry {
+                self.keep(head, entry);
+            }
         }
         self.unlist();
     }
@@ -403,7 +424,7 @@ impl Flight {
             drop(guard);
             return;
         }
-        if gone.bears && state.outcome.is_none() {
+        if gone.bears && state.usage.is_none() {
             // Somebody who is still there: the books of the one who left are about to be closed.
             let heir = state.followers.iter().position(|other| other.scope.is_some()).unwrap_or(0);
             state.followers[heir].bears = true;
@@ -433,7 +454,7 @@ impl Settle for Flight {
             return;
         }
         let mut state = self.lock();
-        state.outcome = Some(outcome.clone());
+        state.usage = Some(outcome.usage);
         let bearer = state.bearer.take();
         drop(state);
         if let Some(bearer) = bearer {

@@ -36,8 +36,21 @@ pub(in crate::cache) struct Plan {
     pub(in crate::cache) dialect: Option<Dialect>,
     /// Whose call it was.
     pub(in crate::cache) caller: Option<Str>,
-    pub(in crate::cache) ask: Ask,
+    /// What it called the model.
+    pub(in crate::cache) model: Str,
+    pub(in crate::cache) call_id: Str,
     pub(in crate::cache) flushes: u64,
+}
+
+impl Plan {
+    /// What the encoder of an answer that is kept has to know.
+    pub(super) fn ask(&self, created: Duration) -> Ask {
+        let mut ask = Ask::new(Operation::Chat, self.model.clone());
+        ask.stream_usage = true;
+        ask.created = created.as_secs();
+        ask.call_id = self.call_id.clone();
+        ask
+    }
 }
 
 /// What must be equal beside the key, so that calls can share a flight: how hard is tried, and how fresh the answer must be.
@@ -90,13 +103,4 @@ fn is_late_enough(flights: Option<Instant>, calls: Option<Instant>) -> bool {
             left(flights) >= left(calls) / 2
         }
     }
-}
-
-/// What the encoder of a stream that is kept has to know.
-pub(in crate::cache) fn ask(call: &Call, created: Duration) -> Ask {
-    let mut ask = Ask::new(Operation::Chat, call.model().clone());
-    ask.stream_usage = true;
-    ask.created = created.as_secs();
-    ask.call_id = call.id().clone();
-    ask
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
-use ziggurat_core::{Error, Frame, Guard, Outcome, Reply, Scope};
+use ziggurat_core::{Error, Frame, Guard, Reply, Scope, Usage};
 
 use super::landing::Landing;
 use super::plan::Asked;
@@ -32,7 +32,8 @@ pub(super) struct State {
     pub(super) next: u64,
     /// To whose books the flight's go.
     pub(super) bearer: Option<Scope>,
-    pub(super) outcome: Option<Outcome>,
+    /// What its books said of usage, once they are closed.
+    pub(super) usage: Option<Option<Usage>>,
 }
 
 pub(super) enum Work {

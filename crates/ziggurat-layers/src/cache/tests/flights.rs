@@ -710,3 +710,46 @@ fn yielding() -> Reply {
     }
     Reply::frames(Yields { frames: frames(true).into(), paused: false })
 }
+
+/// Whoever is alone is woken itself; who comes while it looks must not wait for it to look again.
+#[tokio::test(start_paused = true)]
+async fn whoever_joins_while_the_only_reader_reads_is_woken_for_itself() {
+    type Asking = task::Spawn<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>;
+    type Other = Arc<Mutex<Option<Asking>>>;
+    /// Lets another join in the middle of a read, and then waits for ever.
+    struct Joined(Option<Box<dyn FnOnce() + Send>>);
+    impl Frames for Joined {
+        fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+            if let Some(join) = self.0.take() {
+                join();
+            }
+            Poll::Pending
+        }
+    }
+    let provider = Provider::default();
+    let (cache, _) = cached(&provider);
+    let other = Other::default();
+    let join = {
+        let (mut cache, other) = (cache.clone(), other.clone());
+        move || {
+            let mut call = cache.call(openai("Hello", true));
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let Poll::Ready(Ok(mut reply)) = std::pin::Pin::new(&mut call).poll(&mut cx) else {
+                panic!("it has begun");
+            };
+            let reading = async move {
+                next(&mut reply).await;
+            };
+            let mut reading: Asking = task::spawn(Box::pin(reading));
+            assert_pending!(reading.poll());
+            *other.lock().unwrap() = Some(reading);
+        }
+    };
+    let reply = from_openai(Reply::frames(Joined(Some(Box::new(join)))));
+    provider.script.lock().unwrap().push_back(Turn::Reply(reply));
+    let (reply, _) = ask(&cache, openai("Hello", true)).await;
+    let mut reply = reply.unwrap();
+    let mut reading = task::spawn(next(&mut reply));
+    assert_pending!(reading.poll());
+    assert!(other.lock().unwrap().as_ref().unwrap().is_woken());
+}
