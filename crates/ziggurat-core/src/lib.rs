@@ -50,7 +50,7 @@ pub use capabilities::Capabilities;
 pub use chat::{
     CacheHints, CacheMark, Chat, ChatReply, Choice, Content, Effort, Expose, Message, OutputFormat,
     OutputSchema, Part, Reasoning, ReasoningMode, Role, Sampling, Source, Stop, StopReason, Tool,
-    ToolCallKind, ToolChoice, ToolKind,
+    ToolCallKind, ToolChoice, ToolKind, estimated_tokens,
 };
 pub use controls::{CacheControls, Controls, FallbackTarget};
 pub use credentials::{Credentials, Fetching};

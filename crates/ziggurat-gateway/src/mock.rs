@@ -56,7 +56,7 @@ impl Mock {
             scope.set_deployment(self.0.id.clone());
         }
         let mut reply = match call.operation() {
-            Operation::CountTokens => estimate::reply(call)?,
+            Operation::CountTokens => estimate::reply(call, PROVIDER)?,
             _ => self.speak(call, call.payload().chat()?),
         };
         reply.head_mut().deployment = Some(self.0.id.clone());

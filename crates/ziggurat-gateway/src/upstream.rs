@@ -1,7 +1,7 @@
 //! Who answers: one deployment, as a service.
 //!
 //! A provider is called through its [`Stack`], of which there are two: the clocks of whole and of streamed
-//! answers differ. A [`Mock`] answers by itself. Counts of tokens are [estimated](crate::estimate) where the provider has no
+//! answers differ. A [`Mock`] answers by itself. Tokens are [counted here](crate::estimate), or estimated, where the provider has no
 //! endpoint for them, and marked so.
 
 use std::future::Future;
@@ -80,7 +80,7 @@ impl Service<Call> for Upstream {
             Target::Provider { counts: false, .. }
                 if call.operation() == Operation::CountTokens =>
             {
-                State::Here { reply: Some(Box::new(estimate::reply(&call))) }
+                State::Here { reply: Some(Box::new(estimate::reply(&call, &self.0.owner))) }
             }
             Target::Provider { stacks, .. } => {
                 let [whole, streamed] = &**stacks;

@@ -32,6 +32,7 @@ pub mod oauth;
 mod pattern;
 mod provider;
 mod resolve;
+mod tokens;
 
 pub use capabilities::{BadTable, Table, capabilities};
 pub use catalogue::{
@@ -39,3 +40,4 @@ pub use catalogue::{
 };
 pub use provider::{BadProviders, NoAddress, Place, Provider, Providers, provider, providers};
 pub use resolve::{Resolved, UnknownModel, resolve};
+pub use tokens::{Encoding, count_chat, count_text};

@@ -130,3 +130,43 @@ fn an_unknown_price_is_no_bill_and_a_free_model_costs_nothing() {
     let free = bill("openai", "zai/glm-4.5-flash", &chat(usage));
     check(&free, &[(Meter::Input, 3, 0), (Meter::Output, 4, 0)], "0.000000000");
 }
+
+#[test]
+fn gemini_counts_thoughts_beside_the_answer() {
+    let answer = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hi"}]},"finishReason":"STOP"}],
+        "usageMetadata":{"promptTokenCount":1200,"cachedContentTokenCount":1024,"candidatesTokenCount":26,
+            "thoughtsTokenCount":64,"toolUsePromptTokenCount":10,"totalTokenCount":1300},
+        "modelVersion":"gemini-2.5-flash"}"#;
+    // 0.30 in, what tools added included; 0.03 read, 2.50 out.
+    let lines = [
+        (Meter::Input, 186, 55_800),
+        (Meter::CacheRead, 1024, 30_720),
+        (Meter::Output, 26, 65_000),
+        (Meter::Reasoning, 64, 160_000),
+    ];
+    check(&bill("gemini", "gemini/gemini-2.5-flash", answer), &lines, "0.000311520");
+}
+
+#[test]
+fn bedrock_counts_its_cache_beside_the_input_and_a_region_has_its_price() {
+    let answer = r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hi"}]}},"stopReason":"end_turn",
+        "usage":{"inputTokens":21,"outputTokens":90,"totalTokens":1323,"cacheReadInputTokens":1024,
+            "cacheWriteInputTokens":188},"metrics":{"latencyMs":1}}"#;
+    // A tenth more than elsewhere: 3.30 in, 0.33 read, 4.125 written, 16.50 out.
+    let lines = [
+        (Meter::Input, 21, 69_300),
+        (Meter::CacheRead, 1024, 337_920),
+        (Meter::CacheWrite, 188, 775_500),
+        (Meter::Output, 90, 1_485_000),
+    ];
+    let model = "bedrock/converse/us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    check(&bill("converse", model, answer), &lines, "0.002667720");
+}
+
+#[test]
+fn ollama_is_free() {
+    let answer = r#"{"model":"codellama","message":{"role":"assistant","content":"Hi"},"done":true,
+        "done_reason":"stop","prompt_eval_count":26,"eval_count":298}"#;
+    let lines = [(Meter::Input, 26, 0), (Meter::Output, 298, 0)];
+    check(&bill("ollama", "ollama_chat/codellama", answer), &lines, "0.000000000");
+}

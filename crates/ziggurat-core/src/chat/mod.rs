@@ -8,6 +8,7 @@ mod tool;
 
 use crate::{Extras, RawJson, Str};
 
+pub use estimate::estimated_tokens;
 pub use message::{CacheMark, Content, Message, Part, Role, Source, ToolCallKind};
 pub use reply::{ChatReply, Choice, Stop, StopReason};
 pub use tool::{Tool, ToolChoice, ToolKind};

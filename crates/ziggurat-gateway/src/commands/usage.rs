@@ -41,7 +41,7 @@ fn recognise(mut object: Map<String, Value>) -> Option<(&'static str, Value)> {
         let answer = json!({
             "output": message, "stopReason": "end_turn", "usage": usage(counts), "serviceTier": tier,
         });
-        ("bedrock", answer)
+        ("converse", answer)
     } else if has("billed_units") || has("tokens") {
         let message = json!({"role": "assistant", "content": []});
         (
@@ -80,6 +80,12 @@ mod tests {
         let mut whole: Value = json!({"id": "c", "choices": [{"x": 1}], "service_tier": "flex"});
         whole["usage"] = serde_json::from_str(chat).unwrap();
         assert_eq!(read(&whole.to_string()).unwrap().tier, Some(ServiceTier::Flex));
+        let gemini = r#"{"usageMetadata": {"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 2, "totalTokenCount": 12}}"#;
+        assert_eq!(read(gemini).unwrap(), Usage::new(6, 2).cache_read(4));
+        let converse = r#"{"inputTokens": 6, "outputTokens": 2, "totalTokens": 12, "cacheReadInputTokens": 4}"#;
+        assert_eq!(read(converse).unwrap(), Usage::new(6, 2).cache_read(4));
+        let ollama = r#"{"prompt_eval_count": 6, "eval_count": 2}"#;
+        assert_eq!(read(ollama).unwrap(), Usage::new(6, 2));
         let messages = r#"{"input_tokens": 6, "cache_read_input_tokens": 4, "output_tokens": 2}"#;
         assert_eq!(read(messages).unwrap(), Usage::new(6, 2).cache_read(4));
     }

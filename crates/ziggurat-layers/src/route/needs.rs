@@ -180,7 +180,7 @@ mod tests {
     fn what_a_body_needs_is_read_from_it() {
         let call = Call::chat("m").user("12345678").max_output_tokens(100);
         let needs = Needs::of(&call);
-        assert_eq!((needs.input, needs.tokens, needs.abilities.is_empty()), (6, 106, true));
+        assert_eq!((needs.input, needs.tokens, needs.abilities.is_empty()), (8, 108, true));
         let source = Source::Url("https://x/y.png".into());
         let picture = Part::new(Content::Image { source, detail: None });
         let call =

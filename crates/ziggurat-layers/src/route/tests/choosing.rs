@@ -365,7 +365,7 @@ async fn a_prompt_goes_where_it_fits() {
     assert_eq!(error.kind(), ErrorKind::ContextLength);
     assert_eq!(
         error.message(),
-        "the prompt has about 20004 tokens; the longest that a deployment of `m` takes is 9000"
+        "the prompt has about 19204 tokens; the longest that a deployment of `m` takes is 9000"
     );
     // The larger one rests: that passes, and the prompt is not called too long for it.
     registry.cool("large", Instant::now() + secs(5), Cause::RateLimit);
