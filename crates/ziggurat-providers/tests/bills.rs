@@ -170,3 +170,17 @@ fn ollama_is_free() {
     let lines = [(Meter::Input, 26, 0), (Meter::Output, 298, 0)];
     check(&bill("ollama", "ollama_chat/codellama", answer), &lines, "0.000000000");
 }
+
+#[test]
+fn openai_responses_counts_like_chat() {
+    let answer = r#"{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"gpt-5.6","output":[],
+        "usage":{"input_tokens":1200,"input_tokens_details":{"cached_tokens":1024,"cache_write_tokens":0},
+            "output_tokens":90,"output_tokens_details":{"reasoning_tokens":64},"total_tokens":1290}}"#;
+    let lines = [
+        (Meter::Input, 176, 704_000),
+        (Meter::CacheRead, 1024, 409_600),
+        (Meter::Output, 26, 520_000),
+        (Meter::Reasoning, 64, 1_280_000),
+    ];
+    check(&bill("responses", "openai/gpt-5.6", answer), &lines, "0.002913600");
+}
