@@ -89,6 +89,46 @@ pub enum Event {
     Ping,
 }
 
+impl Event {
+    /// Copies the short texts of the event, so that it does not keep the buffer that it was read from.
+    pub fn detach(&mut self) {
+        match self {
+            Self::Text { text, .. } | Self::Thinking { text, .. } | Self::Refusal { text, .. } => {
+                text.detach();
+            }
+            Self::Arguments { fragment, .. } => fragment.detach(),
+            Self::Signature { signature, .. } => signature.detach(),
+            Self::Citation { citation: json, .. } | Self::Logprobs { logprobs: json, .. } => {
+                json.detach();
+            }
+            Self::Start(start) => {
+                start.id.detach();
+                start.model.detach();
+                start.service_tier.iter_mut().for_each(Str::detach);
+            }
+            Self::PartStart { kind, .. } => match &mut **kind {
+                PartKind::Redacted(text) => text.detach(),
+                PartKind::ToolCall { id, name, .. } => {
+                    id.detach();
+                    name.detach();
+                }
+                PartKind::Opaque { kind, value } => {
+                    kind.detach();
+                    value.detach();
+                }
+                PartKind::Text | PartKind::Reasoning | PartKind::Refusal => {}
+            },
+            // The end: little, and the last.
+            Self::PartEnd { .. }
+            | Self::Usage(_)
+            | Self::Stop { .. }
+            | Self::Error(_)
+            | Self::End
+            | Self::Ping => {}
+        }
+    }
+}
+
 /// Which part of which choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartId {

@@ -142,6 +142,13 @@ impl Frame {
         self.more.as_ref().and_then(|more| more.events.as_deref())
     }
 
+    /// Lets the events keep nothing of what they were read from: [`Event::detach`].
+    pub fn detach_events(&mut self) {
+        if let Some(events) = self.more.as_mut().and_then(|more| more.events.as_mut()) {
+            events.iter_mut().for_each(Event::detach);
+        }
+    }
+
     /// Adds what a decoder read.
     pub fn set_events(&mut self, events: Vec<Event>) {
         self.more().events = Some(events);

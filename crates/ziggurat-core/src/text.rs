@@ -8,6 +8,9 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// A text of so many bytes is not [detached](Str::detach).
+const LONG: usize = 4 << 10;
+
 /// Immutable UTF-8 text that shares its buffer: cloning and slicing copy nothing.
 ///
 /// ```
@@ -65,6 +68,14 @@ impl Str {
             Self(self.0.slice_ref(part))
         } else {
             Self::from(part)
+        }
+    }
+
+    /// Copies the text out of the buffer that it is a part of, so that it does not keep all of that. A long text stays where it
+    /// is: most of its buffer is itself.
+    pub fn detach(&mut self) {
+        if !self.is_empty() && self.len() < LONG {
+            *self = Self::from(self.as_str());
         }
     }
 

@@ -28,6 +28,11 @@ impl RawJson {
     /// The value `{}`.
     pub const EMPTY_OBJECT: Self = Self(Str::from_static("{}"));
 
+    /// Copies a short value out of the buffer that it is a part of: [`Str::detach`].
+    pub fn detach(&mut self) {
+        self.0.detach();
+    }
+
     /// Takes a text that holds exactly one JSON value.
     ///
     /// # Errors

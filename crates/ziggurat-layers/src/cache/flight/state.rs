@@ -65,6 +65,7 @@ impl State {
         let withheld = frame.withheld().map(|bytes| self.copy(bytes));
         let bytes = self.copy(frame.bytes());
         let mut frame = frame.with_bytes(bytes);
+        frame.detach_events();
         if let Some(bytes) = withheld {
             frame.set_withheld(bytes);
         }
