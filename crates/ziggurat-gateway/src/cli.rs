@@ -12,10 +12,10 @@ use crate::commands::cost::Cost;
 use crate::commands::models::Models;
 use crate::logs::{self, Filter};
 
-const ABOUT: &str = "One doorway to every large language model, for OpenAI and Anthropic clients";
+const ABOUT: &str = "One doorway to every large language model, for the clients of every vendor";
 
 const LONG_ABOUT: &str = "\
-One doorway to every large language model, for OpenAI and Anthropic clients.
+One doorway to every large language model, for the clients of every vendor.
 
 Started without a configuration it serves every provider whose key is in the environment \
 (OPENAI_API_KEY, ANTHROPIC_API_KEY, …) under names such as `openai/gpt-4o`, and `mock/echo`, which \
