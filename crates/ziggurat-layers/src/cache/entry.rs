@@ -175,8 +175,8 @@ impl Entry {
             }
             ends.push(bytes.len());
         }
-        bytes.shrink_to_fit();
-        let bytes = Bytes::from(bytes);
+        // Allocators shrink in place, down to half: a copy takes what it needs.
+        let bytes = Bytes::copy_from_slice(&bytes);
         let mut start = 0;
         let pieces =
             ends.into_iter().map(|end| bytes.slice(std::mem::replace(&mut start, end)..end));
@@ -194,8 +194,8 @@ impl Entry {
         Self {
             dialect,
             body,
-            model: head.model.clone(),
-            deployment: head.deployment.clone(),
+            model: own(head.model.as_ref()),
+            deployment: own(head.deployment.as_ref()),
             usage,
             created: life.created,
             ttl: life.ttl,
@@ -269,6 +269,13 @@ impl Entry {
             losses: meta.losses.into_iter().map(Lost::loss).collect(),
         })
     }
+}
+
+/// A text that keeps nothing of what it was read from.
+fn own(text: Option<&Str>) -> Option<Str> {
+    let mut text = text?.clone();
+    text.detach();
+    Some(text)
 }
 
 /// Cuts the pieces of a stream into frames anew, with their facts and with usage set aside. `None` unless it is complete.

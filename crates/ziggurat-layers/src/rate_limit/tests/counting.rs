@@ -294,7 +294,22 @@ fn many_threads_together_never_hold_more_places_than_there_are() {
         }
     });
     assert!(most.into_inner() <= 3);
-    assert!(passed.into_inner() >= 500, "those that are alone pass");
+    assert!(passed.into_inner() > 0, "whoever is first passes");
+    // Nobody is left inside, so all three places are free again.
+    let mut held = Vec::new();
+    for place in 0..4 {
+        let mut service = layer.layer(Provider::default());
+        let guard = Settlement::open();
+        let mut call = from("a");
+        call.set_scope(guard.scope());
+        let future = std::pin::pin!(service.call(call));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let Poll::Ready(result) = std::future::Future::poll(future, &mut cx) else {
+            panic!("it answers at once")
+        };
+        assert_eq!(result.is_ok(), place < 3, "place {place}");
+        held.push((guard, result));
+    }
 }
 
 #[tokio::test(start_paused = true)]
