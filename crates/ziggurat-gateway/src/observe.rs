@@ -12,13 +12,14 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::StatusCode;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Level, enabled, event};
 use ziggurat_core::{
-    Call, CallService, Caller, End, Error, Operation, Origin, Outcome, Reply, ReplyHead, Settle,
-    Str, Ticket,
+    Call, CallService, Caller, Dialect, End, Error, Operation, Origin, Outcome, Reply, ReplyHead,
+    Settle, Str, Ticket,
 };
 
 use crate::logs::CALL;
@@ -38,7 +39,7 @@ struct Line {
     // Not the head: its headers are slices of the connection's buffer, which would live as long as the answer.
     id: Str,
     request_id: Str,
-    dialect: Option<&'static str>,
+    dialect: Option<Dialect>,
     caller: Caller,
     model: Str,
     operation: Operation,
@@ -124,7 +125,7 @@ impl Line {
         Self {
             id: call.id().clone(),
             request_id: call.head().request_id.clone(),
-            dialect: call.dialect().map(|dialect| dialect.name()),
+            dialect: call.dialect(),
             caller: call.caller().clone(),
             model: call.model().clone(),
             operation: call.operation(),
@@ -163,10 +164,10 @@ impl Line {
                     target: CALL,
                     $level,
                     end = end(outcome),
-                    status = error.map(|error| error.status().as_u16()),
+                    status = error.map(|error| self.status(error).as_u16()),
                     model = Some(self.model.as_str()).filter(|model| !model.is_empty()),
                     deployment = deployment(outcome, error),
-                    dialect = self.dialect,
+                    dialect = self.dialect.map(|dialect| dialect.name()),
                     operation = self.operation.name(),
                     stream = self.streamed,
                     input_tokens = usage.map(|usage| usage.total_input()),
@@ -197,6 +198,11 @@ impl Line {
             };
         }
         if WARN { line!(Level::WARN) } else { line!(Level::INFO) }
+    }
+
+    /// The status that the caller is told: dialects differ, Anthropic's for overload is 529.
+    fn status(&self, error: &Error) -> StatusCode {
+        self.dialect.map_or_else(|| error.status(), |dialect| dialect.encode_error(error, None).0)
     }
 }
 

@@ -385,6 +385,7 @@ async fn each_call_is_one_line_of_json_that_says_how_it_went() {
     named.send(address).await;
     Ask::json("/v1/messages", &messages("gpt", "[error:500]")).send(address).await;
     Ask::json(CHAT, &chat("nothing", "hi")).send(address).await;
+    let busy = Ask::json("/v1/messages", &messages("gpt", "[error:503]")).send(address).await;
     openai.script(Script::behave().stall_after(5));
     let mut left =
         Connection::ask(address, &Ask::json(CHAT, &streamed(chat("gpt", "a b c")))).await;
@@ -399,8 +400,8 @@ async fn each_call_is_one_line_of_json_that_says_how_it_went() {
         .collect();
     let calls: Vec<&Value> =
         lines.iter().filter(|line| line["target"] == "ziggurat::call").collect();
-    assert_eq!(calls.len(), 4, "{logged}");
-    let [good, failed, unknown, left] = calls[..] else { panic!("four") };
+    assert_eq!(calls.len(), 5, "{logged}");
+    let [good, failed, unknown, overloaded, left] = calls[..] else { panic!("five") };
 
     assert_eq!((&good["end"], &good["level"]), (&json!("success"), &json!("INFO")));
     assert_eq!(good["request_id"], "mine");
@@ -418,6 +419,9 @@ async fn each_call_is_one_line_of_json_that_says_how_it_went() {
     assert_eq!(failed["dialect"], "anthropic");
 
     assert_eq!((&unknown["level"], &unknown["status"]), (&json!("INFO"), &json!(404)));
+    // As the caller saw it, and as the provider said it.
+    assert_eq!((busy.status, &overloaded["status"]), (529, &json!(529)));
+    assert_eq!(overloaded["provider_status"], 503);
     assert_eq!(left["end"], "cancelled");
     assert!(left["output_tokens"].as_u64().unwrap() >= 1 && left["estimated"] == true, "{left}");
 }
