@@ -1,6 +1,6 @@
 //! A whole answer in the superset's terms.
 
-use crate::{ChatReply, Operation, Str, Usage};
+use crate::{ChatReply, Embeddings, Operation, Str, Usage};
 
 /// A whole answer, by operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub enum Answer {
     Models(Vec<ModelInfo>),
     /// What is known of one model.
     Model(ModelInfo),
+    /// Vectors.
+    Embeddings(Box<Embeddings>),
 }
 
 /// How many input tokens a conversation has.
@@ -52,6 +54,7 @@ impl Answer {
             Self::Chat(_) => Operation::Chat,
             Self::TokenCount(_) => Operation::CountTokens,
             Self::Models(_) | Self::Model(_) => Operation::Models,
+            Self::Embeddings(_) => Operation::Embeddings,
         }
     }
 
@@ -60,6 +63,7 @@ impl Answer {
     pub fn usage(&self) -> Option<Usage> {
         match self {
             Self::Chat(reply) => reply.usage,
+            Self::Embeddings(embeddings) => embeddings.usage,
             _ => None,
         }
     }

@@ -125,6 +125,12 @@ pub trait Codec: Send + Sync + 'static {
         None
     }
 
+    /// How many inputs one request may hold, where an operation takes a list of them; `None` for no bound that is known.
+    fn most_inputs(&self, operation: Operation, model: &str) -> Option<usize> {
+        let _ = (operation, model);
+        None
+    }
+
     /// Puts a parameter that is configured in OpenAI's terms (`max_tokens`, `temperature`) into a wire payload where the caller
     /// says nothing of it. What the dialect has no word for is not put in.
     fn set_default(&self, payload: &mut Payload, name: &Str, value: &RawJson) {

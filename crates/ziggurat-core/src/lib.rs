@@ -23,6 +23,7 @@ mod chat;
 mod controls;
 mod credentials;
 mod dialect;
+mod embed;
 mod error;
 mod event;
 mod frame;
@@ -58,6 +59,7 @@ pub use dialect::{
     Ask, Changes, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Glance, Prepared, Restore,
     StreamDecoder, StreamEncoder, Target,
 };
+pub use embed::{Embed, EmbedInput, EmbedTask, Embeddings, Truncate, Vector, VectorForm};
 pub use error::{BoxError, Error, ErrorKind, Origin, ProviderError};
 pub use event::{Event, PartId, PartKind, Start};
 pub use frame::{Facts, Frame};

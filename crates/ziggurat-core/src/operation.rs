@@ -12,6 +12,8 @@ pub enum Operation {
     CountTokens,
     /// Which models there are, or what is known of one.
     Models,
+    /// Texts to turn into vectors.
+    Embeddings,
 }
 
 impl Operation {
@@ -22,6 +24,7 @@ impl Operation {
             Self::Chat => "chat",
             Self::CountTokens => "count_tokens",
             Self::Models => "models",
+            Self::Embeddings => "embeddings",
         }
     }
 }

@@ -35,6 +35,7 @@ mod arguments;
 mod clock;
 mod cohere;
 mod converse;
+mod embedding;
 mod fence;
 mod fields;
 pub mod framing;

@@ -60,6 +60,8 @@ pub struct Paths {
     pub stream: Option<Str>,
     /// Of a count of tokens.
     pub count: Option<Str>,
+    /// Of embeddings.
+    pub embeddings: Option<Str>,
     /// Of a list of models.
     pub models: Option<Str>,
 }
@@ -72,6 +74,7 @@ impl Paths {
             Operation::Chat if stream => self.stream.as_ref().or(self.chat.as_ref()),
             Operation::Chat => self.chat.as_ref(),
             Operation::CountTokens => self.count.as_ref(),
+            Operation::Embeddings => self.embeddings.as_ref(),
             Operation::Models => self.models.as_ref(),
             _ => None,
         }

@@ -15,7 +15,9 @@ use ziggurat_http::{
 };
 use ziggurat_layers::cache::Caches;
 use ziggurat_layers::route::Route;
-use ziggurat_layers::{Access, Cache, Fallback, Peek, RateLimit, Retry, Timeout, TimeoutLayer};
+use ziggurat_layers::{
+    Access, Cache, Fallback, Peek, RateLimit, Retry, Split, SplitLayer, Timeout, TimeoutLayer,
+};
 use ziggurat_store::redis::BadSettings;
 
 use crate::config::{Config, Timeouts};
@@ -33,7 +35,7 @@ use crate::registries::Registries;
 use crate::upstream::Upstream;
 
 /// What stands around one provider.
-pub type Stack = Peek<Timeout<Translate<Authorize<Transport>>>>;
+pub type Stack = Peek<Timeout<Split<Translate<Authorize<Transport>>>>>;
 /// What answers calls.
 pub type Calls = Observe<Extras<Access<Models<Names<Cached<Limited<Tried>>>>>>>;
 /// With a cache, where there is one.
@@ -72,6 +74,8 @@ pub(crate) fn provider(
         .layer(policies::peek(config))
         // Next to the provider, so that a time that runs out is the provider's failure, like any other.
         .layer(clocks)
+        // Below the clocks, which run for the whole; each part is a request of its own.
+        .layer(SplitLayer::maybe(deployment.most_inputs()))
         // From here on it is this provider's dialect, address and key.
         .layer(TranslateLayer::new(deployment))
         // Nothing changes any more: what is signed is what is sent.

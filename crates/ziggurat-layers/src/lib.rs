@@ -29,6 +29,7 @@
 //! | `retry` | [`RetryLayer`] | tries a call that failed again, within a budget |
 //! | `route` | [`Route`] | sends each call to one of several deployments: strategy, health, cool-down |
 //! | `rate-limit` | [`RateLimitLayer`] | requests, tokens and parallel calls, by key, user, team, model or whatever else |
+//! | `split` | [`SplitLayer`] | asks in several calls what a provider does not take in one |
 //! | `stack` | [`Stack`] | the layers in their one right order, however they are named |
 //! | `timeout` | [`TimeoutLayer`] | one clock each for the first content, for silence and for the whole attempt |
 //!
@@ -50,6 +51,8 @@ pub mod rate_limit;
 pub mod retry;
 #[cfg(feature = "route")]
 pub mod route;
+#[cfg(feature = "split")]
+pub mod split;
 #[cfg(feature = "stack")]
 pub mod stack;
 #[cfg(feature = "timeout")]
@@ -72,6 +75,8 @@ pub use rate_limit::{RateLimit, RateLimitLayer};
 pub use retry::{Retry, RetryLayer};
 #[cfg(feature = "route")]
 pub use route::Route;
+#[cfg(feature = "split")]
+pub use split::{Split, SplitLayer};
 #[cfg(feature = "stack")]
 pub use stack::Stack;
 #[cfg(feature = "timeout")]

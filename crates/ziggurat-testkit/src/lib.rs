@@ -41,6 +41,7 @@ mod script;
 mod server;
 #[cfg(test)]
 mod testing;
+mod vectors;
 
 pub mod anthropic;
 pub mod gemini;

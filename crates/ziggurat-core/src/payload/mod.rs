@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::{Body, Chat, Dialect, Error, Operation, RawJson, Segments, Str};
+use crate::{Body, Chat, Dialect, Embed, Error, Operation, RawJson, Segments, Str};
 
 use edit::{Edit, Edits};
 pub use members::Members;
@@ -63,6 +63,8 @@ pub enum Typed {
     CountTokens(Arc<Chat>),
     /// Which models there are; `Some` asks for one of them.
     Models(Option<Str>),
+    /// What is to be turned into vectors.
+    Embed(Arc<Embed>),
 }
 
 impl Typed {
@@ -73,6 +75,7 @@ impl Typed {
             Self::Chat(_) => Operation::Chat,
             Self::CountTokens(_) => Operation::CountTokens,
             Self::Models(_) => Operation::Models,
+            Self::Embed(_) => Operation::Embeddings,
         }
     }
 
@@ -81,7 +84,7 @@ impl Typed {
     pub fn chat(&self) -> Option<&Arc<Chat>> {
         match self {
             Self::Chat(chat) | Self::CountTokens(chat) => Some(chat),
-            Self::Models(_) => None,
+            Self::Models(_) | Self::Embed(_) => None,
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod citation;
 mod content;
+pub(crate) mod embed;
 mod error;
 mod logprobs;
 mod models;
@@ -23,6 +24,7 @@ mod usage;
 mod words;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -67,6 +69,7 @@ impl Codec for Cohere {
     fn path(&self, operation: Operation, model: &str, _stream: bool) -> Cow<'static, str> {
         match operation {
             Operation::Models if model.is_empty() => Cow::Borrowed("/v1/models"),
+            Operation::Embeddings => Cow::Borrowed("/v2/embed"),
             Operation::Models => Cow::Owned(format!("/v1/models/{}", InPath(model))),
             _ => Cow::Borrowed("/v2/chat"),
         }
@@ -93,7 +96,10 @@ impl Codec for Cohere {
     }
 
     fn decode_request(&self, operation: Operation, members: &Members) -> Result<Typed, Error> {
-        request::decode(operation, members)
+        match operation {
+            Operation::Embeddings => Ok(Typed::Embed(Arc::new(embed::decode(members)?))),
+            operation => request::decode(operation, members),
+        }
     }
 
     fn encode_request(
@@ -102,7 +108,10 @@ impl Codec for Cohere {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<EncodedRequest, Error> {
-        request::encode(request, target, losses)
+        match request {
+            Typed::Embed(embed) => embed::encode(embed, target, losses),
+            request => request::encode(request, target, losses),
+        }
     }
 
     fn prepare(&self, _payload: &mut Payload, _stream: bool) -> Result<Prepared, Error> {
@@ -118,8 +127,25 @@ impl Codec for Cohere {
         request::set_default(payload, name, value);
     }
 
+    fn most_inputs(&self, operation: Operation, _model: &str) -> Option<usize> {
+        match operation {
+            Operation::Embeddings => Some(embed::MOST_INPUTS),
+            _ => None,
+        }
+    }
+
+    fn echo(&self, payload: &Payload) -> Option<RawJson> {
+        match payload.operation() {
+            Operation::Embeddings => embed::echo(payload),
+            _ => None,
+        }
+    }
+
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
-        reply::glance(operation, body)
+        match operation {
+            Operation::Embeddings => embed::glance(body),
+            operation => reply::glance(operation, body),
+        }
     }
 
     fn decode_reply(
@@ -128,7 +154,12 @@ impl Codec for Cohere {
         body: &Bytes,
         restore: &Restore,
     ) -> Result<Answer, Error> {
-        reply::decode(operation, body, restore)
+        match operation {
+            Operation::Embeddings => {
+                embed::decode_reply(body).map(Box::new).map(Answer::Embeddings)
+            }
+            operation => reply::decode(operation, body, restore),
+        }
     }
 
     fn encode_reply(
@@ -137,7 +168,10 @@ impl Codec for Cohere {
         ask: &Ask,
         losses: &mut Losses,
     ) -> Result<Bytes, Error> {
-        reply::encode(answer, ask, losses)
+        match answer {
+            Answer::Embeddings(embeddings) => embed::encode_reply(embeddings, ask),
+            answer => reply::encode(answer, ask, losses),
+        }
     }
 
     fn cutter(&self, options: &CutOptions) -> Box<dyn Cutter> {

@@ -15,6 +15,7 @@
 
 mod block;
 mod citation;
+mod embed;
 mod error;
 mod family;
 mod media;
@@ -63,6 +64,7 @@ impl Codec for Converse {
         let model = Segment(model);
         Cow::Owned(match operation {
             Operation::CountTokens => format!("/model/{model}/count-tokens"),
+            Operation::Embeddings => format!("/model/{model}/invoke"),
             Operation::Models if model.0.is_empty() => return Cow::Borrowed("/foundation-models"),
             Operation::Models => format!("/foundation-models/{model}"),
             _ if stream => format!("/model/{model}/converse-stream"),
@@ -105,7 +107,10 @@ impl Codec for Converse {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<EncodedRequest, Error> {
-        request::encode(request, target, losses)
+        match request {
+            Typed::Embed(embed) => embed::encode(embed, target, losses),
+            request => request::encode(request, target, losses),
+        }
     }
 
     fn prepare(&self, payload: &mut Payload, _stream: bool) -> Result<Prepared, Error> {
@@ -122,8 +127,18 @@ impl Codec for Converse {
         request::set_default(payload, name, value);
     }
 
+    fn most_inputs(&self, operation: Operation, model: &str) -> Option<usize> {
+        match operation {
+            Operation::Embeddings => embed::most_inputs(model),
+            _ => None,
+        }
+    }
+
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
-        reply::glance(operation, body)
+        match operation {
+            Operation::Embeddings => embed::glance(body),
+            operation => reply::glance(operation, body),
+        }
     }
 
     fn decode_reply(
@@ -132,7 +147,12 @@ impl Codec for Converse {
         body: &Bytes,
         restore: &Restore,
     ) -> Result<Answer, Error> {
-        reply::decode(operation, body, restore)
+        match operation {
+            Operation::Embeddings => {
+                embed::decode_reply(body).map(Box::new).map(Answer::Embeddings)
+            }
+            operation => reply::decode(operation, body, restore),
+        }
     }
 
     fn encode_reply(

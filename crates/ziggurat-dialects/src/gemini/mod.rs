@@ -13,6 +13,7 @@
 
 mod blob;
 mod camel;
+mod embed;
 mod error;
 mod grounding;
 mod logprobs;
@@ -70,6 +71,7 @@ impl Codec for Gemini {
             Operation::Models if model.is_empty() => return Cow::Borrowed("/models"),
             Operation::Models => "",
             Operation::CountTokens => ":countTokens",
+            Operation::Embeddings => ":batchEmbedContents",
             _ if stream => ":streamGenerateContent?alt=sse",
             _ => ":generateContent",
         };
@@ -109,7 +111,10 @@ impl Codec for Gemini {
     }
 
     fn decode_request(&self, operation: Operation, members: &Members) -> Result<Typed, Error> {
-        request::decode(operation, members)
+        match operation {
+            Operation::Embeddings => embed::decode(members),
+            operation => request::decode(operation, members),
+        }
     }
 
     fn encode_request(
@@ -118,7 +123,10 @@ impl Codec for Gemini {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<EncodedRequest, Error> {
-        request::encode(request, target, losses)
+        match request {
+            Typed::Embed(embed) => embed::encode(embed, target, losses),
+            request => request::encode(request, target, losses),
+        }
     }
 
     fn prepare(&self, payload: &mut Payload, _stream: bool) -> Result<Prepared, Error> {
@@ -133,8 +141,25 @@ impl Codec for Gemini {
         request::set_default(payload, name, value);
     }
 
+    fn most_inputs(&self, operation: Operation, _model: &str) -> Option<usize> {
+        match operation {
+            Operation::Embeddings => Some(embed::MOST_INPUTS),
+            _ => None,
+        }
+    }
+
+    fn echo(&self, payload: &Payload) -> Option<RawJson> {
+        match payload.operation() {
+            Operation::Embeddings => embed::echo(payload),
+            _ => None,
+        }
+    }
+
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
-        reply::glance(operation, body)
+        match operation {
+            Operation::Embeddings => embed::glance(body),
+            operation => reply::glance(operation, body),
+        }
     }
 
     fn decode_reply(
@@ -143,7 +168,12 @@ impl Codec for Gemini {
         body: &Bytes,
         restore: &Restore,
     ) -> Result<Answer, Error> {
-        reply::decode(operation, body, restore)
+        match operation {
+            Operation::Embeddings => {
+                embed::decode_reply(body).map(Box::new).map(Answer::Embeddings)
+            }
+            operation => reply::decode(operation, body, restore),
+        }
     }
 
     fn encode_reply(
@@ -152,7 +182,10 @@ impl Codec for Gemini {
         ask: &Ask,
         losses: &mut Losses,
     ) -> Result<Bytes, Error> {
-        reply::encode(answer, ask, losses)
+        match answer {
+            Answer::Embeddings(embeddings) => embed::encode_reply(embeddings, ask),
+            answer => reply::encode(answer, ask, losses),
+        }
     }
 
     fn cutter(&self, options: &CutOptions) -> Box<dyn Cutter> {

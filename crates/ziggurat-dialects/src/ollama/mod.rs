@@ -11,6 +11,7 @@
 //! | `call.rs`, `logprobs.rs`, `stop.rs`, `usage.rs` | what these have in common |
 
 mod call;
+mod embed;
 mod error;
 mod logprobs;
 mod models;
@@ -22,6 +23,7 @@ mod usage;
 mod words;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -56,6 +58,7 @@ impl Codec for Ollama {
     fn path(&self, operation: Operation, _model: &str, _stream: bool) -> Cow<'static, str> {
         Cow::Borrowed(match operation {
             Operation::Models => "/api/tags",
+            Operation::Embeddings => "/api/embed",
             _ => "/api/chat",
         })
     }
@@ -78,7 +81,10 @@ impl Codec for Ollama {
     }
 
     fn decode_request(&self, operation: Operation, members: &Members) -> Result<Typed, Error> {
-        request::decode(operation, members)
+        match operation {
+            Operation::Embeddings => Ok(Typed::Embed(Arc::new(embed::decode(members)?))),
+            operation => request::decode(operation, members),
+        }
     }
 
     fn encode_request(
@@ -87,7 +93,10 @@ impl Codec for Ollama {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<EncodedRequest, Error> {
-        request::encode(request, target, losses)
+        match request {
+            Typed::Embed(embed) => embed::encode(embed, target, losses),
+            request => request::encode(request, target, losses),
+        }
     }
 
     fn prepare(&self, _payload: &mut Payload, _stream: bool) -> Result<Prepared, Error> {
@@ -103,8 +112,18 @@ impl Codec for Ollama {
         request::set_default(payload, name, value);
     }
 
+    fn echo(&self, payload: &Payload) -> Option<RawJson> {
+        match payload.operation() {
+            Operation::Embeddings => embed::echo(payload),
+            _ => None,
+        }
+    }
+
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
-        reply::glance(operation, body)
+        match operation {
+            Operation::Embeddings => embed::glance(body),
+            operation => reply::glance(operation, body),
+        }
     }
 
     fn decode_reply(
@@ -113,7 +132,12 @@ impl Codec for Ollama {
         body: &Bytes,
         restore: &Restore,
     ) -> Result<Answer, Error> {
-        reply::decode(operation, body, restore)
+        match operation {
+            Operation::Embeddings => {
+                embed::decode_reply(body).map(Box::new).map(Answer::Embeddings)
+            }
+            operation => reply::decode(operation, body, restore),
+        }
     }
 
     fn encode_reply(
@@ -122,7 +146,10 @@ impl Codec for Ollama {
         ask: &Ask,
         losses: &mut Losses,
     ) -> Result<Bytes, Error> {
-        reply::encode(answer, ask, losses)
+        match answer {
+            Answer::Embeddings(embeddings) => embed::encode_reply(embeddings, ask),
+            answer => reply::encode(answer, ask, losses),
+        }
     }
 
     fn stream_type(&self) -> HeaderValue {

@@ -11,6 +11,7 @@
 //!
 //! What it shares with Responses (errors, usage, headers) is in `openai_api`.
 
+mod embed;
 mod prepare;
 mod quirks;
 mod reply;
@@ -20,6 +21,7 @@ mod wire;
 mod words;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -58,6 +60,7 @@ impl Codec for OpenAi {
         match operation {
             Operation::Models => models::path(model),
             Operation::CountTokens => Cow::Borrowed("/responses/input_tokens"),
+            Operation::Embeddings => Cow::Borrowed("/embeddings"),
             _ => Cow::Borrowed("/chat/completions"),
         }
     }
@@ -83,7 +86,10 @@ impl Codec for OpenAi {
     }
 
     fn decode_request(&self, operation: Operation, members: &Members) -> Result<Typed, Error> {
-        request::decode(operation, members)
+        match operation {
+            Operation::Embeddings => Ok(Typed::Embed(Arc::new(embed::decode(members)?))),
+            operation => request::decode(operation, members),
+        }
     }
 
     fn encode_request(
@@ -92,7 +98,10 @@ impl Codec for OpenAi {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<EncodedRequest, Error> {
-        request::encode(request, target, losses)
+        match request {
+            Typed::Embed(embed) => embed::encode(embed, target, losses),
+            request => request::encode(request, target, losses),
+        }
     }
 
     fn prepare(&self, payload: &mut Payload, stream: bool) -> Result<Prepared, Error> {
@@ -109,8 +118,25 @@ impl Codec for OpenAi {
         payload.set_default(name.clone(), value.clone());
     }
 
+    fn most_inputs(&self, operation: Operation, _model: &str) -> Option<usize> {
+        match operation {
+            Operation::Embeddings => Some(embed::MOST_INPUTS),
+            _ => None,
+        }
+    }
+
+    fn echo(&self, payload: &Payload) -> Option<RawJson> {
+        match payload.operation() {
+            Operation::Embeddings => embed::echo(payload),
+            _ => None,
+        }
+    }
+
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
-        reply::glance(operation, body)
+        match operation {
+            Operation::Embeddings => embed::glance(body),
+            operation => reply::glance(operation, body),
+        }
     }
 
     fn decode_reply(
@@ -119,7 +145,12 @@ impl Codec for OpenAi {
         body: &Bytes,
         restore: &Restore,
     ) -> Result<Answer, Error> {
-        reply::decode(operation, body, restore)
+        match operation {
+            Operation::Embeddings => {
+                embed::decode_reply(body).map(Box::new).map(Answer::Embeddings)
+            }
+            operation => reply::decode(operation, body, restore),
+        }
     }
 
     fn encode_reply(
@@ -128,7 +159,10 @@ impl Codec for OpenAi {
         ask: &Ask,
         losses: &mut Losses,
     ) -> Result<Bytes, Error> {
-        reply::encode(answer, ask, losses)
+        match answer {
+            Answer::Embeddings(embeddings) => embed::encode_reply(embeddings, ask),
+            answer => reply::encode(answer, ask, losses),
+        }
     }
 
     fn cutter(&self, options: &CutOptions) -> Box<dyn Cutter> {

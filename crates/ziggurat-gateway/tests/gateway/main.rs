@@ -8,6 +8,7 @@ mod caching;
 mod calls;
 mod client;
 mod departures;
+mod embeddings;
 mod fallbacks;
 mod instances;
 mod keys;

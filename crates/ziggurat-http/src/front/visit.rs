@@ -86,9 +86,12 @@ impl Visit {
             let payload = Payload::typed(Typed::Models(model.clone()));
             return Ok(Call::new(Arc::clone(head), model.unwrap_or_default(), false, payload));
         }
-        let payload = Payload::wire(dialect, operation, bytes)?;
+        let mut payload = Payload::wire(dialect, operation, bytes)?;
         let stream = is_streamed(self.route.streaming, &payload)?;
         let model = self.model(&payload)?;
+        if self.route.rewritten {
+            payload = Payload::typed(payload.decode()?.clone());
+        }
         // The name lives as long as the answer. As a slice it would keep the body for all of a stream.
         let model = if stream { Str::from(model.as_str()) } else { model };
         Ok(Call::new(Arc::clone(head), model, stream && operation == Operation::Chat, payload))

@@ -254,6 +254,13 @@ impl Deployment {
         self.model.clone().unwrap_or_else(|| asked.clone())
     }
 
+    /// How many texts one embeddings request may hold, as far as its dialect and model tell.
+    #[must_use]
+    pub fn most_inputs(&self) -> Option<usize> {
+        let model = self.model.as_deref().unwrap_or_default();
+        self.dialect.most_inputs(Operation::Embeddings, model)
+    }
+
     /// What the provider takes otherwise than its dialect's.
     pub(super) fn quirks(&self) -> Option<&Quirks> {
         Some(&*self.variant.quirks).filter(|quirks| !quirks.is_empty())

@@ -54,6 +54,8 @@ pub(super) struct Plan {
     pub(super) decode: Option<Restore>,
     pub(super) model: Str,
     pub(super) losses: Vec<Loss>,
+    /// About how many tokens the inputs have, for providers that do not tell.
+    pub(super) estimated: Option<u64>,
 }
 
 /// Writes the request for a deployment.
@@ -69,6 +71,7 @@ pub(super) fn outgoing(call: &Call, deployment: &Deployment) -> Result<Outgoing,
         decode: None,
         model: model.clone(),
         losses: Vec::new(),
+        estimated: None,
     };
     let mut headers = deployment.base_headers()?;
     pass_on(&TRACE, &call.head().headers, &mut headers);
@@ -151,6 +154,7 @@ pub(super) fn same(call: &Call) -> Result<Outgoing, Error> {
         decode: None,
         model: call.model().clone(),
         losses: Vec::new(),
+        estimated: None,
     };
     let body = if plan.operation == Operation::Models {
         // Some dialects ask for one model with a body.
@@ -188,8 +192,13 @@ pub(super) fn same(call: &Call) -> Result<Outgoing, Error> {
 
 /// Puts in what is configured where the caller says nothing, and leaves out what must not go.
 fn configure(payload: &mut Payload, deployment: &Deployment, dialect: Dialect) {
+    // What is configured of answers in words is nothing to a vector.
+    let vectors = payload.operation() == Operation::Embeddings;
+    const OF_VECTORS: [&str; 4] = ["dimensions", "encoding_format", "input_type", "user"];
     for (name, value) in &deployment.defaults {
-        dialect.set_default(payload, name, value);
+        if !vectors || OF_VECTORS.contains(&name.as_str()) {
+            dialect.set_default(payload, name, value);
+        }
     }
     for name in &deployment.dropped {
         payload.remove(name.clone());
@@ -232,6 +241,9 @@ fn encode(
     let asked = streaming(payload.decode()?, plan.streamed);
     let encoded = plan.dialect.encode_request(&asked, &target, &mut losses)?;
     plan.decode = Some(encoded.restore);
+    if let Typed::Embed(embed) = &*asked {
+        plan.estimated = Some(embed.estimated_tokens());
+    }
     let quirks = deployment.quirks();
     if deployment.extra_body.is_empty() && quirks.is_none() && !deployment.moves_model() {
         plan.losses = losses.into_found();

@@ -13,8 +13,8 @@ use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 
 use ziggurat_core::{
-    BoxError, CutOptions, Dialect, Error, ErrorKind, Instant, Origin, ProviderError, Reply,
-    ReplyBody, ReplyHead, Scope, Str,
+    Answer, BoxError, CutOptions, Dialect, Error, ErrorKind, Instant, Origin, ProviderError, Reply,
+    ReplyBody, ReplyHead, Scope, Str, Usage,
 };
 
 use super::deployment::Deployment;
@@ -166,13 +166,16 @@ impl Exchange {
 
     fn whole(self, parts: response::Parts, read: Result<Bytes, Error>) -> Result<Reply, Error> {
         let bytes = read.map_err(|error| self.at(error))?;
-        let glance = self.plan.dialect.glance(self.plan.operation, &bytes);
+        let mut glance = self.plan.dialect.glance(self.plan.operation, &bytes);
         if let Some(error) = glance.error {
             return Err(self.at(error));
         }
         if self.plan.streamed {
             let error = whole_for_stream(&self.plan, parts, bytes);
             return Err(self.at(error));
+        }
+        if let (None, Some(tokens)) = (&glance.usage, self.plan.estimated) {
+            glance.usage = Some(Usage::new(tokens, 0).estimated());
         }
         if let (Some(scope), Some(usage)) = (&self.scope, &glance.usage) {
             scope.report_usage(usage);
@@ -182,7 +185,11 @@ impl Exchange {
             Some(restore) => {
                 let (dialect, operation) = (self.plan.dialect, self.plan.operation);
                 let answer = dialect.decode_reply(operation, &bytes, restore);
-                ReplyBody::Answer(answer.map_err(|error| self.at(error))?)
+                let mut answer = answer.map_err(|error| self.at(error))?;
+                if let Answer::Embeddings(embeddings) = &mut answer {
+                    embeddings.usage = glance.usage;
+                }
+                ReplyBody::Answer(answer)
             }
         };
         let price = self.deployment.as_ref().and_then(|deployment| deployment.price.as_ref());

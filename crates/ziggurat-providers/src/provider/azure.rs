@@ -13,6 +13,7 @@ pub(super) fn openai(address: &mut String, variant: &mut Variant) {
     if root.is_some() || newest {
         *address = format!("{}/openai/v1", root.unwrap_or(until(address, "/openai")));
         variant.paths.chat = None;
+        variant.paths.embeddings = None;
         variant.paths.models = None;
         // What is dated goes with the other route only.
         variant.query.retain(|(name, value)| name != "api-version" || value == "preview");
@@ -25,6 +26,8 @@ pub(super) fn openai(address: &mut String, variant: &mut Variant) {
         // The address names the deployment.
         let path = variant.dialect.path(Operation::Chat, "", false);
         variant.paths.chat = Some(Str::from(path.into_owned()));
+        let path = variant.dialect.path(Operation::Embeddings, "", false);
+        variant.paths.embeddings = Some(Str::from(path.into_owned()));
         return;
     }
     *address = until(address, "/openai").to_owned();
@@ -38,6 +41,7 @@ pub(super) fn foundry(address: &mut String, variant: &mut Variant) {
     if is_in(".openai.azure.com") || below(address, "/openai/v1").is_some() {
         if below(address, "/openai/v1").is_none() {
             variant.paths.chat = Some(Str::from_static(DEPLOYMENT));
+            variant.paths.embeddings = Some(Str::from_static(EMBEDDINGS));
         }
         openai(address, variant);
         return;
@@ -49,6 +53,7 @@ pub(super) fn foundry(address: &mut String, variant: &mut Variant) {
     // Serverless endpoints of single models are servers of OpenAI's kind.
     if is_in(".models.ai.azure.com") || is_in(".inference.ai.azure.com") {
         variant.paths.chat = None;
+        variant.paths.embeddings = None;
         variant.key = Some(KeyHeader::bearer());
         variant.query.clear();
         variant.headers.clear();
@@ -61,6 +66,7 @@ pub(super) fn foundry(address: &mut String, variant: &mut Variant) {
 
 /// The path of a deployment's chat, which it is the provider's data to name as well.
 const DEPLOYMENT: &str = "/openai/deployments/{model}/chat/completions";
+const EMBEDDINGS: &str = "/openai/deployments/{model}/embeddings";
 
 /// What stands before this end of an address, where it has it.
 fn below<'a>(address: &'a str, end: &str) -> Option<&'a str> {

@@ -24,6 +24,28 @@ pub(super) static REQUEST: Message = Message(&[
 pub(super) static COUNTING: Message =
     Message(&[("contents", Many(&One(&CONTENT))), ("generateContentRequest", One(&REQUEST))]);
 
+pub(super) static EMBEDDING_ALL: Message = Message(&[("requests", Many(&One(&EMBEDDING)))]);
+
+pub(super) static EMBEDDING: Message = Message(&[
+    ("model", Text),
+    ("content", One(&CONTENT)),
+    (
+        "taskType",
+        Enum(&[
+            "RETRIEVAL_QUERY",
+            "RETRIEVAL_DOCUMENT",
+            "SEMANTIC_SIMILARITY",
+            "CLASSIFICATION",
+            "CLUSTERING",
+            "QUESTION_ANSWERING",
+            "FACT_VERIFICATION",
+            "CODE_RETRIEVAL_QUERY",
+        ]),
+    ),
+    ("title", Text),
+    ("outputDimensionality", Int),
+]);
+
 static CONTENT: Message = Message(&[("role", Text), ("parts", Many(&One(&PART)))]);
 
 static PART: Message = Message(&[

@@ -7,6 +7,7 @@
 
 mod behave;
 mod declare;
+mod embed;
 mod error;
 mod fields;
 mod models;
@@ -51,6 +52,10 @@ enum Task {
         sse: bool,
     },
     Count,
+    /// One content.
+    Embed,
+    /// A list of contents.
+    EmbedAll,
 }
 
 impl Gemini {
@@ -85,6 +90,16 @@ impl Gemini {
             };
         };
         let name = name.ok_or_else(Fault::no_such_path)?;
+        if matches!(task, Task::Embed | Task::EmbedAll) {
+            if name != "gemini-embedding-001" {
+                return Err(Fault::no_such_model(name));
+            }
+            let body = body(request)?;
+            return Ok(plain(&match task {
+                Task::Embed => embed::one(&body)?,
+                _ => embed::batch(&body, name)?,
+            }));
+        }
         let model = Model::of(name).ok_or_else(|| Fault::no_such_model(name))?;
         let body = body(request)?;
         if task == Task::Count {
@@ -132,6 +147,8 @@ fn task_of(task: &str, query: &str) -> Result<Task, Fault> {
         "generateContent" => Task::Generate,
         "streamGenerateContent" => Task::Stream { sse: query.split('&').any(|it| it == "alt=sse") },
         "countTokens" => Task::Count,
+        "embedContent" => Task::Embed,
+        "batchEmbedContents" => Task::EmbedAll,
         _ => return Err(Fault::no_such_path()),
     })
 }

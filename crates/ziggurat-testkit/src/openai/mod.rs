@@ -1,9 +1,10 @@
-//! OpenAI: Chat Completions and the list of models, as strict as the vendor.
+//! OpenAI: Chat Completions, embeddings and the list of models, as strict as the vendor.
 //!
 //! What is refused, and with which words, follows the vendor's API as observed; parameters that a
 //! model does not take are refused by the model's name (see [`OpenAi::model`] for other names).
 
 mod behave;
+mod embed;
 mod error;
 mod fields;
 mod messages;
@@ -71,7 +72,7 @@ impl OpenAi {
         let path = request.path.as_str();
         let model = path.strip_prefix("/v1/models/");
         let allowed = match path {
-            "/v1/chat/completions" => Method::POST,
+            "/v1/chat/completions" | "/v1/embeddings" => Method::POST,
             "/v1/models" => Method::GET,
             _ if model.is_some() => Method::GET,
             _ => return Err(Fault::no_such_url(&request.method, path)),
@@ -82,6 +83,7 @@ impl OpenAi {
         self.authenticate(&request.headers)?;
         match (path, model) {
             ("/v1/chat/completions", _) => self.chat(request, number),
+            ("/v1/embeddings", _) => Ok(plain(&embed::answer(&validate::body(request)?)?)),
             (_, Some(name)) => self.known(name).map(|_| plain(&models::entry(name))),
             _ => Ok(plain(&models::list(&self.models))),
         }

@@ -30,6 +30,8 @@ pub struct Route {
     pub array: bool,
     /// Whether there is a body.
     pub(super) posts: bool,
+    /// Whether it is read at once, since it does not go on as it came.
+    pub(super) rewritten: bool,
 }
 
 /// Who says whether an answer is streamed.
@@ -51,13 +53,14 @@ pub enum Streaming {
 /// | path | dialect |
 /// | --- | --- |
 /// | `POST /v1/chat/completions`, `/openai/v1/chat/completions`, `/openai/deployments/{model}/chat/completions`, `/engines/{model}/chat/completions` | OpenAI Chat |
+/// | `POST /v1/embeddings`, `/openai/v1/embeddings`, `/openai/deployments/{model}/embeddings`, `/engines/{model}/embeddings` | OpenAI |
 /// | `POST /v1/responses`, `/v1/responses/input_tokens`, `/openai/v1/responses`, `/openai/responses` | OpenAI Responses |
 /// | `POST /v1/messages`, `/v1/messages/count_tokens`, both also below `/anthropic` | Anthropic Messages |
-/// | `POST /v1beta/models/{model}:generateContent`, `:streamGenerateContent`, `:countTokens`; `GET /v1beta/models` | Gemini |
+/// | `POST /v1beta/models/{model}:generateContent`, `:streamGenerateContent`, `:countTokens`, `:embedContent`, `:batchEmbedContents`; `GET /v1beta/models` | Gemini |
 /// | `POST /v1/projects/{project}/locations/{location}/publishers/google/models/{model}:…`, `/v1/publishers/google/models/{model}:…` | Gemini |
 /// | `POST /model/{model}/converse`, `/model/{model}/converse-stream`, `/model/{model}/count-tokens` | Bedrock Converse |
-/// | `POST /v2/chat` | Cohere |
-/// | `POST /api/chat`, `/api/show`; `GET /api/tags` | Ollama |
+/// | `POST /v2/chat`, `/v2/embed` | Cohere |
+/// | `POST /api/chat`, `/api/embed`, `/api/embeddings`, `/api/show`; `GET /api/tags` | Ollama |
 /// | `GET /v1/models`, `/v1/models/{id}` | that of the client, as its headers tell (`anthropic-version`, `x-goog-api-key`), else OpenAI |
 ///
 /// The `/v1` of OpenAI's and Anthropic's may be left out; Gemini's version may be any. Served are the dialects that
@@ -138,6 +141,7 @@ impl Routes {
             streaming: found.streaming,
             array,
             posts: found.posts,
+            rewritten: found.rewritten,
         })
     }
 

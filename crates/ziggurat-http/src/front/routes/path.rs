@@ -21,11 +21,13 @@ pub(super) struct Path {
     pub(super) posts: bool,
     /// What the query has to have, else a stream is one JSON array.
     pub(super) events_if: Option<&'static str>,
+    /// Whether what comes here does not go on as it came.
+    pub(super) rewritten: bool,
 }
 
 impl Path {
     const fn new(pattern: &'static str, operation: Operation, streaming: Streaming) -> Self {
-        Self { pattern, operation, streaming, posts: true, events_if: None }
+        Self { pattern, operation, streaming, posts: true, events_if: None, rewritten: false }
     }
 
     /// A conversation whose body says whether it is streamed; it is not where the body says nothing.
@@ -51,6 +53,17 @@ impl Path {
     /// A count of tokens.
     pub(super) const fn count(pattern: &'static str) -> Self {
         Self::new(pattern, Operation::CountTokens, Streaming::Never)
+    }
+
+    /// Texts to turn into vectors.
+    pub(super) const fn embed(pattern: &'static str) -> Self {
+        Self::new(pattern, Operation::Embeddings, Streaming::Never)
+    }
+
+    /// A form that providers have another of: calls leave in that one.
+    pub(super) const fn rewritten(mut self) -> Self {
+        self.rewritten = true;
+        self
     }
 
     /// A list of models, or one of them.

@@ -53,6 +53,10 @@ pub(super) static SURFACES: [Surface; 7] = [
             Path::chat("/openai/v1/chat/completions"),
             Path::chat("/openai/deployments/{model}/chat/completions"),
             Path::chat("(/v1)/engines/{model}/chat/completions"),
+            Path::embed("(/v1)/embeddings"),
+            Path::embed("/openai/v1/embeddings"),
+            Path::embed("/openai/deployments/{model}/embeddings"),
+            Path::embed("(/v1)/engines/{model}/embeddings"),
             Path::models("(/v1)/models"),
             Path::models("(/v1)/models/{model}"),
             Path::models("/openai/v1/models"),
@@ -98,6 +102,9 @@ pub(super) static SURFACES: [Surface; 7] = [
             Path::whole("/{version}/models/{model}:generateContent"),
             Path::streamed("/{version}/models/{model}:streamGenerateContent").events_if("alt=sse"),
             Path::count("/{version}/models/{model}:countTokens"),
+            // Each content names the model, by the caller's name for it.
+            Path::embed("/{version}/models/{model}:batchEmbedContents").rewritten(),
+            Path::embed("/{version}/models/{model}:embedContent").rewritten(),
             Path::whole(concat!(vertex!(), ":generateContent")),
             Path::streamed(concat!(vertex!(), ":streamGenerateContent")).events_if("alt=sse"),
             Path::count(concat!(vertex!(), ":countTokens")),
@@ -129,6 +136,7 @@ pub(super) static SURFACES: [Surface; 7] = [
         name: "cohere",
         paths: &[
             Path::chat("/v2/chat"),
+            Path::embed("/v2/embed"),
             Path::models("(/v1)/models"),
             Path::models("(/v1)/models/{model}"),
         ],
@@ -137,7 +145,13 @@ pub(super) static SURFACES: [Surface; 7] = [
     },
     Surface {
         name: "ollama",
-        paths: &[Path::streaming("/api/chat"), Path::models("/api/tags"), Path::model("/api/show")],
+        paths: &[
+            Path::streaming("/api/chat"),
+            Path::embed("/api/embed"),
+            Path::embed("/api/embeddings").rewritten(),
+            Path::models("/api/tags"),
+            Path::model("/api/show"),
+        ],
         sends: |_| false,
         owns: |path| path.starts_with("/api/"),
     },
