@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{
-    Answer, Capabilities, Error, Event, Frame, Losses, Members, Operation, Payload, RawJson,
+    Answer, Capabilities, Error, Event, Frame, Loss, Losses, Members, Operation, Payload, RawJson,
     Secret, Str, Typed, Usage,
 };
 
@@ -448,4 +448,9 @@ pub trait StreamDecoder: Send {
 pub trait StreamEncoder: Send {
     /// Writes what an event means on the wire. Some events are held back until a later one.
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>);
+
+    /// What could not be said so far. The list only grows.
+    fn losses(&self) -> &[Loss] {
+        &[]
+    }
 }

@@ -57,6 +57,7 @@ mod schema;
 mod sequence;
 mod stops;
 pub mod tools;
+mod unsaid;
 mod variant;
 
 pub use anthropic::ANTHROPIC;

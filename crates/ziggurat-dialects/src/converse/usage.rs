@@ -1,7 +1,7 @@
 //! Usage: this dialect counts cached input beside the rest, and does not tell reasoning from other output.
 
 use serde_json::value::RawValue;
-use ziggurat_core::{Str, Usage};
+use ziggurat_core::{ServiceTier, Str, Usage};
 
 use crate::json::{self, Array, Fields, Object};
 
@@ -33,10 +33,17 @@ pub(super) fn take(usage: &mut Fields<'_>, body: &Str) -> Usage {
     counts
 }
 
-/// Reads the counts in `usage`; `None` if it is no object or counts nothing.
-pub(super) fn read(usage: &str, body: &Str) -> Option<Usage> {
-    let counts = take(&mut serde_json::from_str(usage).ok()?, body);
-    (counts != Usage::default()).then_some(counts)
+/// Reads the counts in an object's `usage`, with the tier that its `serviceTier` tells; `None` if nothing is counted.
+pub(super) fn read(told: &Fields<'_>, body: &Str) -> Option<Usage> {
+    let mut counts = take(&mut serde_json::from_str(told.get("usage")?).ok()?, body);
+    if counts == Usage::default() {
+        return None;
+    }
+    let tier: Option<Fields<'_>> =
+        told.get("serviceTier").and_then(|raw| serde_json::from_str(raw).ok());
+    let word = tier.and_then(|tier| json::shared_text(tier.get("type")?, body));
+    counts.tier = word.and_then(|word| ServiceTier::parse(&word));
+    Some(counts)
 }
 
 /// Writes the members of `usage`. Clients do arithmetic with them, so that what nobody told is 0.
@@ -73,7 +80,8 @@ mod tests {
     }
 
     fn read(json: &str) -> Option<Usage> {
-        super::read(json, &Str::from(json))
+        let whole = Str::from(format!(r#"{{"usage":{json}}}"#));
+        super::read(&serde_json::from_str(&whole).unwrap(), &whole)
     }
 
     #[test]
@@ -114,6 +122,10 @@ mod tests {
         assert_eq!((usage.cache_write, usage.cache_write_1h), (Some(10), Some(6)));
         assert_eq!((usage.cache_read, usage.total_input()), (None, 11));
         assert_eq!(read(&written(&usage)).unwrap().cache_write_1h, Some(6));
+        let served =
+            Str::from_static(r#"{"usage":{"inputTokens":1},"serviceTier":{"type":"priority"}}"#);
+        let usage = super::read(&serde_json::from_str(&served).unwrap(), &served).unwrap();
+        assert_eq!(usage.tier, Some(ServiceTier::Priority));
         assert_eq!(read("[]"), None);
         assert_eq!(read("{}"), None);
     }

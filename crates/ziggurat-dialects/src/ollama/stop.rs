@@ -8,6 +8,9 @@ pub(super) fn decode(word: Option<&str>, calls: bool) -> Stop {
         // An empty conversation loads the model, or unloads it, and nothing is said.
         None | Some("" | "stop" | "load" | "unload") => Stop::new(StopReason::Stop),
         Some("length") => Stop::new(StopReason::Length),
+        // Not its own, but what servers say that speak for others.
+        Some("content_filter") => Stop::new(StopReason::ContentFilter),
+        Some("refusal") => Stop::new(StopReason::Refusal),
         Some(word) => Stop::other(word),
     };
     match stop.reason {

@@ -379,6 +379,12 @@ impl<'a> Taker<'a, '_, '_> {
                 }
                 Source::Url(_) | Source::Base64 { .. } => {
                     let detail = detail.as_deref();
+                    // Whoever takes no addresses takes the bytes alone.
+                    if !self.can.picture_urls && detail.is_some_and(|detail| detail != "auto") {
+                        let path = self.scene.names.member(place, "detail");
+                        let reason = "the target has no such field";
+                        self.losses.drop(Severity::Harmless, path, reason)?;
+                    }
                     Ok(Some(Piece::Picture { source, detail, extras: &part.extras }))
                 }
                 _ => refuse(self.losses, "the picture is with another provider"),

@@ -65,6 +65,8 @@ struct Stream {
     deadline_set: bool,
     /// Set while the events go out as one array that is not closed yet.
     array: Option<ArrayWriter>,
+    /// How many losses the call's books know of.
+    told: usize,
 }
 
 // There is one of these a stream, in a box already.
@@ -215,6 +217,7 @@ impl Stream {
             polling: false,
             deadline_set: false,
             array: None,
+            told: 0,
         }
     }
 
@@ -298,6 +301,7 @@ impl Stream {
                 State::Streaming(reply) => match poll_unless_told(reply, cx) {
                     Poll::Ready(Some(Ok(frame))) => {
                         let bytes = self.writer.write(frame);
+                        self.told = tell_losses(&self.writer, reply, self.told);
                         if bytes.is_empty() {
                             continue;
                         }
@@ -431,6 +435,18 @@ impl Writer {
     }
 }
 
+/// Reports what could not be said since so many losses were told; how many are told now.
+fn tell_losses(writer: &Writer, reply: &Reply, told: usize) -> usize {
+    let Writer::All(encoder) = writer else { return told };
+    let losses = encoder.losses();
+    if let (Some(new), Some(scope)) =
+        (losses.get(told..).filter(|new| !new.is_empty()), reply.scope())
+    {
+        scope.report_losses(new);
+    }
+    losses.len()
+}
+
 fn encode(encoder: &mut dyn StreamEncoder, events: &[Event]) -> Bytes {
     let mut out = Vec::new();
     for event in events {
@@ -536,5 +552,49 @@ mod tests {
         let (mut body, _call) = body(Lingering(false), Instant::now() + Duration::from_secs(1));
         assert_eq!(read(&mut body).await.unwrap(), "data: [DONE]\n\n");
         assert!(read(&mut body).await.is_none());
+    }
+
+    /// Keeps how a call ended.
+    #[derive(Default)]
+    struct Book(std::sync::Mutex<Vec<String>>);
+
+    impl ziggurat_core::Settle for Book {
+        fn settle(&self, _: ziggurat_core::Ticket, outcome: &ziggurat_core::Outcome) {
+            let losses = outcome.losses.iter().map(ToString::to_string);
+            self.0.lock().unwrap().extend(losses);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_said_in_a_stream_is_in_the_books() {
+        use ziggurat_core::{Event, PartId, PartKind, RawJson};
+
+        let part = PartId::default();
+        let source = RawJson::parse(Str::from(r#"{"type":"char_location"}"#)).unwrap();
+        let cited = Event::Citation { part, citation: Box::new(source) };
+        let frames = vec![
+            Frame::of_events(vec![Event::End]),
+            Frame::of_events(vec![cited.clone()]),
+            Frame::of_events(vec![cited]),
+            Frame::of_events(vec![
+                Event::PartStart { part, kind: Box::new(PartKind::Text) },
+                Event::Text { part, text: "Hello".into() },
+            ]),
+        ];
+        let late = Instant::now() + Duration::from_secs(9);
+        let mut reply = Reply::frames(Failing(frames));
+        let call = Settlement::open();
+        let book = std::sync::Arc::new(Book::default());
+        let ticket = ziggurat_core::Ticket::default();
+        let listens: std::sync::Arc<dyn ziggurat_core::Settle> =
+            std::sync::Arc::<Book>::clone(&book);
+        call.scope().register(listens, ticket).unwrap();
+        reply.hold(call);
+        let (settings, ask) = (Settings::default(), Ask::new(Operation::Chat, "model"));
+        let id = Str::from("request");
+        let mut body = ResponseBody::stream(reply, OPENAI, &ask, &settings, Some(late), id, None);
+        while read(&mut body).await.is_some() {}
+        // Each is told once.
+        assert_eq!(*book.0.lock().unwrap(), ["citations=dropped"]);
     }
 }

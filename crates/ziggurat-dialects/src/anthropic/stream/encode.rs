@@ -5,7 +5,7 @@
 //! some providers tell the usage after the reason why they stopped.
 
 use ziggurat_core::{
-    Ask, Error, ErrorKind, Event, PartId, PartKind, RawJson, Start, Stop, StopReason, Str,
+    Ask, Error, ErrorKind, Event, Loss, PartId, PartKind, RawJson, Start, Stop, StopReason, Str,
     StreamEncoder, ToolCallKind, Usage,
 };
 
@@ -14,6 +14,7 @@ use crate::anthropic::{KEEP_ALIVE, citation, error, stop, usage};
 use crate::json::{self, Object};
 use crate::origin;
 use crate::sequence::Sequence;
+use crate::unsaid::Unsaid;
 
 /// The most bytes of a call's free text.
 const MAX_TEXT: usize = 16 << 20;
@@ -36,6 +37,7 @@ pub(in crate::anthropic) struct Encoder {
     usage: Usage,
     stop: Option<Stop>,
     calls: bool,
+    unsaid: Unsaid,
 }
 
 /// The block that is open.
@@ -74,6 +76,7 @@ impl Encoder {
             usage: Usage::default(),
             stop: None,
             calls: false,
+            unsaid: Unsaid::default(),
         }
     }
 
@@ -105,8 +108,11 @@ impl Encoder {
                 counts.number("output_tokens", 0u8);
             }
         }
-        if let Some(tier) = start.service_tier.as_deref().and_then(service_tier) {
-            counts.text("service_tier", tier);
+        if let Some(told) = &start.service_tier {
+            match service_tier(told) {
+                Some(tier) => counts.text("service_tier", tier),
+                None => self.unsaid.note("service_tier", "the caller's dialect has no such tier"),
+            }
         }
         counts.end();
         message.end();
@@ -129,7 +135,10 @@ impl Encoder {
             PartKind::ToolCall { .. } => Kind::Tool,
             PartKind::Redacted(_) => Kind::Complete,
             PartKind::Opaque { .. } if self.own => Kind::Complete,
-            _ => Kind::Unsaid,
+            other => {
+                self.unsaid.part(other);
+                Kind::Unsaid
+            }
         };
         let index = self.next;
         if !matches!(kind, Kind::Unsaid) {
@@ -213,6 +222,8 @@ impl Encoder {
             inner.raw("citation", own.get());
             inner.end();
             end(event);
+        } else {
+            self.unsaid.note("citations", "it names no source that can be told");
         }
     }
 
@@ -286,12 +297,20 @@ impl StreamEncoder for Encoder {
         if self.ended {
             return;
         }
+        self.unsaid.look(event);
+        if let Event::PartStart { part, .. } = event {
+            self.unsaid.choice(part.choice);
+        }
         let mut sequence = std::mem::take(&mut self.sequence);
         let ordered = sequence.push(event, &mut |event| self.write(event, out));
         self.sequence = sequence;
         if let Err(error) = ordered {
             self.fail(&error, out);
         }
+    }
+
+    fn losses(&self) -> &[Loss] {
+        self.unsaid.found()
     }
 }
 
@@ -310,6 +329,9 @@ impl Encoder {
             | Event::Arguments { part, fragment: text } => self.piece(*part, text, out),
             Event::Signature { part, signature } => self.signature(*part, signature),
             Event::Citation { part, citation } => self.citation(*part, citation, out),
+            Event::Logprobs { .. } => {
+                self.unsaid.note("logprobs", "the caller's dialect has no such field");
+            }
             Event::PartEnd { part } => self.part_end(*part, out),
             Event::Usage(usage) => self.usage.update(usage),
             Event::Stop { stop, .. } => {

@@ -4,14 +4,15 @@
 //! providers tell the usage after the reason why they stopped.
 
 use ziggurat_core::{
-    Ask, Error, Event, PartId, PartKind, RawJson, Start, Stop, StopReason, Str, StreamEncoder,
-    ToolCallKind, Usage,
+    Ask, Error, Event, Loss, PartId, PartKind, RawJson, Start, Stop, StopReason, Str,
+    StreamEncoder, ToolCallKind, Usage,
 };
 
 use crate::cohere::{KEEP_ALIVE, citation, error, logprobs, reply_id, stop, usage};
 use crate::json::{self, Array, Object};
 use crate::plain_error;
 use crate::tools::free_arguments;
+use crate::unsaid::Unsaid;
 
 /// The most bytes of free text that wait for the end of their call.
 const MAX_WAITING: usize = 16 << 20;
@@ -33,6 +34,7 @@ pub(in crate::cohere) struct Encoder {
     logprobs: Option<Box<RawJson>>,
     usage: Usage,
     stop: Option<Stop>,
+    unsaid: Unsaid,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl Encoder {
             logprobs: None,
             usage: Usage::default(),
             stop: None,
+            unsaid: Unsaid::default(),
         }
     }
 
@@ -83,6 +86,9 @@ impl Encoder {
         }
         if let Some(usage) = &start.usage {
             self.usage.update(usage);
+        }
+        if start.service_tier.is_some() {
+            self.unsaid.note("service_tier", "the caller's dialect has no such field");
         }
         self.id = reply_id(&start.id, &self.ask);
         let mut event = begin("message-start", out);
@@ -117,7 +123,7 @@ impl Encoder {
                 self.open.push(Open { part, index, kind });
                 return;
             }
-            _ => return,
+            other => return self.unsaid.part(other),
         };
         let index = self.contents;
         self.contents += 1;
@@ -166,7 +172,9 @@ impl Encoder {
     fn citation(&mut self, part: PartId, raw: &RawJson, out: &mut Vec<u8>) {
         let Some(open) = self.open.iter().find(|open| open.part == part) else { return };
         let Kind::Text { text } = &open.kind else { return };
-        let Some(citation) = citation::adopt(raw, text, open.index) else { return };
+        let Some(citation) = citation::adopt(raw, text, open.index) else {
+            return self.unsaid.note("citations", "it names no source");
+        };
         let index = self.citations;
         self.citations += 1;
         let mut event = begin("citation-start", out);
@@ -235,6 +243,7 @@ impl StreamEncoder for Encoder {
         if self.ended {
             return;
         }
+        self.unsaid.look(event);
         match event {
             Event::Start(start) => self.start(start, out),
             Event::PartStart { part, kind } if part.choice == 0 => {
@@ -244,6 +253,10 @@ impl StreamEncoder for Encoder {
             | Event::Thinking { part, text }
             | Event::Refusal { part, text }
             | Event::Arguments { part, fragment: text } => self.piece(*part, text, out),
+            Event::PartStart { part, .. } => self.unsaid.choice(part.choice),
+            Event::Signature { .. } => {
+                self.unsaid.note("thinking.signature", "the caller's dialect has no such field");
+            }
             Event::Citation { part, citation } => self.citation(*part, citation, out),
             Event::Logprobs { choice: 0, logprobs } => self.logprobs = Some(logprobs.clone()),
             Event::PartEnd { part } => self.part_end(*part, out),
@@ -256,6 +269,10 @@ impl StreamEncoder for Encoder {
             Event::Ping => out.extend_from_slice(KEEP_ALIVE),
             _ => {}
         }
+    }
+
+    fn losses(&self) -> &[Loss] {
+        self.unsaid.found()
     }
 }
 

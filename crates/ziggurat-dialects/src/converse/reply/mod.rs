@@ -90,9 +90,8 @@ fn decode_chat(mut fields: Fields<'_>, body: &Str, restore: &Restore) -> Result<
     let word = fields.text("stopReason", body, At::root("stopReason"))?.unwrap_or_default();
     let stop = stop::decode(&word, stop_sequence(&fields, body), calls);
     reply.choices.push(Choice::new(0, parts, stop));
-    if let Some(raw) = fields.take("usage") {
-        reply.usage = usage::read(raw, body);
-    }
+    reply.usage = usage::read(&fields, body);
+    fields.take("usage");
     reply.service_tier = service_tier(&mut fields, body);
     fields.leave(&mut reply.extras, body);
     if !reply.extras.is_empty() {
@@ -168,7 +167,7 @@ fn look(operation: Operation, body: &Bytes) -> Result<Glance, Error> {
             return Err(error::malformed("it holds no `output`"));
         }
     }
-    glance.usage = fields.get("usage").and_then(|raw| usage::read(raw, &text));
+    glance.usage = usage::read(&fields, &text);
     Ok(glance)
 }
 

@@ -150,7 +150,7 @@ impl Decoder {
             }
             "metadata" => {
                 self.start(events);
-                if let Some(counts) = fields.take("usage").and_then(|raw| usage::read(raw, body)) {
+                if let Some(counts) = usage::read(&fields, body) {
                     events.push(Event::Usage(Box::new(counts)));
                 }
                 if self.progress == Progress::Stopped {

@@ -4,7 +4,7 @@
 //! some providers tell the usage before the reason why they stopped, some after.
 
 use ziggurat_core::{
-    Ask, Error, ErrorKind, Event, PartKind, Start, Stop, StopReason, Str, StreamEncoder,
+    Ask, Error, ErrorKind, Event, Loss, PartKind, Start, Stop, StopReason, Str, StreamEncoder,
     ToolCallKind, Usage,
 };
 
@@ -14,6 +14,7 @@ use crate::framing::event_stream;
 use crate::json::{self, Object};
 use crate::sequence::Sequence;
 use crate::tools::CONVERSE_IDS;
+use crate::unsaid::Unsaid;
 
 /// Writes events.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ struct Writer {
     ended: bool,
     /// Where the payload of a message is written before its length is known.
     payload: Vec<u8>,
+    unsaid: Unsaid,
 }
 
 /// The block that is open.
@@ -79,6 +81,7 @@ impl Encoder {
             started: false,
             ended: false,
             payload: Vec::new(),
+            unsaid: Unsaid::default(),
         };
         Self { sequence: Sequence::default(), writer }
     }
@@ -87,9 +90,16 @@ impl Encoder {
 impl StreamEncoder for Encoder {
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) {
         let Self { sequence, writer } = self;
+        if let Event::PartStart { part, .. } = event {
+            writer.unsaid.choice(part.choice);
+        }
         if let Err(error) = sequence.push(event, &mut |event| writer.write(event, out)) {
             writer.fail(&error, out);
         }
+    }
+
+    fn losses(&self) -> &[Loss] {
+        self.writer.unsaid.found()
     }
 }
 
@@ -114,7 +124,12 @@ impl Writer {
                     && let Some(citation) = citation::adopt(citation, "")
                 {
                     self.delta(index, out, |delta| delta.raw("citation", citation.get()));
+                } else {
+                    self.unsaid.note("citations", "it names no source that can be told");
                 }
+            }
+            Event::Logprobs { .. } => {
+                self.unsaid.note("logprobs", "the caller's dialect has no such field");
             }
             Event::PartEnd { .. } => self.close(out),
             Event::Usage(usage) => self.usage.update(usage),
@@ -139,6 +154,9 @@ impl Writer {
             self.usage.update(known);
         }
         self.tier = start.service_tier.clone();
+        if self.tier.as_deref().is_some_and(|tier| known_tier(tier).is_none()) {
+            self.unsaid.note("service_tier", "the caller's dialect has no such tier");
+        }
         self.event("messageStart", out, |event| event.text("role", "assistant"));
     }
 
@@ -159,6 +177,7 @@ impl Writer {
             }
         });
         let (counts, tier) = (self.usage, self.tier.take());
+        let tier = tier.or(counts.tier.map(|tier| Str::from_static(tier.name())));
         self.event("metadata", out, |event| {
             let mut object = Object::begin(event.member("usage"));
             usage::write(&counts, &mut object);
@@ -204,7 +223,10 @@ impl Writer {
             PartKind::ToolCall { kind: ToolCallKind::Custom, .. } => Kind::Custom(String::new()),
             PartKind::ToolCall { .. } => Kind::Tool(false),
             PartKind::Redacted(_) => Kind::Complete,
-            _ => Kind::Unsaid,
+            other => {
+                self.unsaid.part(other);
+                Kind::Unsaid
+            }
         };
         let index = self.next;
         if !matches!(kind, Kind::Unsaid) {

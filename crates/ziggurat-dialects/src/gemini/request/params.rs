@@ -48,6 +48,10 @@ impl Params {
             has.extend([Modalities, Metadata, Field::Store]);
         }
         Others::default().lost(chat, &has, scene, losses)?;
+        if chat.user.is_some() {
+            let name = scene.names.name(Field::User);
+            losses.drop(Severity::Harmless, name, "the target has no such field")?;
+        }
         if chat.cache.auto.is_some() {
             let reason = "prompts are cached without being marked here";
             losses.drop(Severity::Harmless, scene.names.name(Field::CacheAuto), reason)?;

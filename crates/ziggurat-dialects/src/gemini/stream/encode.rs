@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 use ziggurat_core::{
-    Ask, Content, Error, ErrorKind, Event, Part, PartId, PartKind, RawJson, Start, Stop,
+    Ask, Content, Error, ErrorKind, Event, Loss, Part, PartId, PartKind, RawJson, Start, Stop,
     StopReason, Str, StreamEncoder, ToolCallKind, Usage,
 };
 
@@ -13,6 +13,7 @@ use crate::gemini::grounding::Grounding;
 use crate::gemini::reply::{response_id, write_answer_part};
 use crate::gemini::{error, logprobs, stop, usage};
 use crate::json::{self, Array, Object};
+use crate::unsaid::Unsaid;
 
 /// The most bytes that wait for a call to end.
 const MAX_WAITING: usize = 16 << 20;
@@ -33,6 +34,7 @@ pub(in crate::gemini) struct Encoder {
     usage: Option<Usage>,
     /// Bytes that wait.
     held: usize,
+    unsaid: Unsaid,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,7 @@ impl Encoder {
             choices: SmallVec::new(),
             usage: None,
             held: 0,
+            unsaid: Unsaid::default(),
         }
     }
 
@@ -85,6 +88,9 @@ impl Encoder {
         }
         if let Some(known) = &start.usage {
             self.usage = Some(*known);
+        }
+        if start.service_tier.is_some() {
+            self.unsaid.note("service_tier", "the caller's dialect has no such field");
         }
         // They stand in every chunk: long ones would make much of little.
         let named = (1..=LONGEST_NAME).contains(&start.model.len());
@@ -147,7 +153,8 @@ impl Encoder {
                 });
                 return;
             }
-            _ => return,
+            PartKind::Redacted(_) => return self.unsaid.part(kind),
+            other => return self.unsaid.part(other),
         };
         self.state(part.choice).open.push((part.index, open));
     }
@@ -202,9 +209,13 @@ impl Encoder {
         let (_, open) = state.open.remove(at);
         match open {
             Open::Text { text, place, citations } => {
-                for citation in &citations {
-                    // The pieces are parts to this dialect's clients: the first of them is named.
-                    state.grounding.add(citation, &text, place.unwrap_or(0));
+                // The pieces are parts to this dialect's clients: the first of them is named.
+                let place = place.unwrap_or(0);
+                let mut add = |citation| state.grounding.add(citation, &text, place);
+                let told = citations.iter().filter(|citation| add(*citation)).count();
+                if told < citations.len() {
+                    let reason = "a citation without an address cannot be told";
+                    self.unsaid.note("citations", reason);
                 }
             }
             Open::Thinking { signature: Some(signature) } => {
@@ -300,7 +311,9 @@ impl Encoder {
     }
 
     fn logprobs(&mut self, number: u16, logprobs: &RawJson, out: &mut Vec<u8>) {
-        let Some(result) = logprobs::encode(logprobs) else { return };
+        let Some(result) = logprobs::encode(logprobs) else {
+            return self.unsaid.note("logprobs", "they are in a form that is not known");
+        };
         self.start(&Start::default());
         self.state(number);
         out.extend_from_slice(b"data: {\"candidates\":[");
@@ -330,6 +343,7 @@ impl StreamEncoder for Encoder {
         if self.ended {
             return;
         }
+        self.unsaid.look(event);
         match event {
             Event::Start(start) => self.start(start),
             Event::PartStart { part, kind } => self.part_start(*part, kind, out),
@@ -363,5 +377,9 @@ impl StreamEncoder for Encoder {
             Event::End => self.finish(out),
             _ => {}
         }
+    }
+
+    fn losses(&self) -> &[Loss] {
+        self.unsaid.found()
     }
 }

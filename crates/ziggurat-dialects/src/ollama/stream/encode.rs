@@ -4,8 +4,8 @@
 //! providers tell the usage after the reason why they stopped.
 
 use ziggurat_core::{
-    Ask, Error, Event, PartId, PartKind, RawJson, Start, Stop, StopReason, Str, StreamEncoder,
-    ToolCallKind, Usage,
+    Ask, Error, Event, Loss, PartId, PartKind, RawJson, Start, Stop, StopReason, Str,
+    StreamEncoder, ToolCallKind, Usage,
 };
 
 use crate::clock::rfc3339;
@@ -13,6 +13,7 @@ use crate::framing::ndjson::end_line;
 use crate::json::{self, Array, Object};
 use crate::ollama::{KEEP_ALIVE_LINE, call, error, logprobs, stop, usage};
 use crate::plain_error;
+use crate::unsaid::Unsaid;
 
 /// The most bytes of arguments that wait.
 const MAX_WAITING: usize = 16 << 20;
@@ -34,6 +35,7 @@ pub(in crate::ollama) struct Encoder {
     usage: Usage,
     stop: Option<Stop>,
     ended: bool,
+    unsaid: Unsaid,
 }
 
 /// A call whose arguments are not complete, or that stands behind one whose are not: calls without ids are told apart by
@@ -60,12 +62,16 @@ impl Encoder {
             usage: Usage::default(),
             stop: None,
             ended: false,
+            unsaid: Unsaid::default(),
         }
     }
 
     fn begin(&mut self, start: &Start) {
         if let Some(usage) = &start.usage {
             self.usage.update(usage);
+        }
+        if start.service_tier.is_some() {
+            self.unsaid.note("service_tier", "the caller's dialect has no such field");
         }
         let named = (1..=LONGEST_NAME).contains(&start.model.len());
         let model = if named { &start.model } else { &self.ask.model };
@@ -216,19 +222,27 @@ impl StreamEncoder for Encoder {
         if self.ended {
             return;
         }
+        self.unsaid.look(event);
         match event {
             Event::Start(start) => self.begin(start),
-            Event::PartStart { part, kind } if part.choice == 0 => {
-                if let PartKind::ToolCall { id, name, kind } = &**kind {
-                    self.calls.push(Waiting {
-                        part: *part,
-                        id: id.clone(),
-                        name: name.clone(),
-                        kind: *kind,
-                        arguments: String::new(),
-                        complete: false,
-                    });
-                }
+            Event::PartStart { part, kind } if part.choice == 0 => match &**kind {
+                PartKind::ToolCall { id, name, kind } => self.calls.push(Waiting {
+                    part: *part,
+                    id: id.clone(),
+                    name: name.clone(),
+                    kind: *kind,
+                    arguments: String::new(),
+                    complete: false,
+                }),
+                PartKind::Text | PartKind::Reasoning | PartKind::Refusal => {}
+                other => self.unsaid.part(other),
+            },
+            Event::PartStart { part, .. } => self.unsaid.choice(part.choice),
+            Event::Signature { .. } => {
+                self.unsaid.note("thinking.signature", "the caller's dialect has no such field");
+            }
+            Event::Citation { .. } => {
+                self.unsaid.note("citations", "nothing is cited in the caller's dialect");
             }
             Event::Text { part, text } | Event::Refusal { part, text } if part.choice == 0 => {
                 self.text(text, out);
@@ -252,5 +266,9 @@ impl StreamEncoder for Encoder {
             }
             _ => {}
         }
+    }
+
+    fn losses(&self) -> &[Loss] {
+        self.unsaid.found()
     }
 }

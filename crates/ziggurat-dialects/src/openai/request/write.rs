@@ -247,7 +247,15 @@ fn assistant(
             Content::ToolCall { .. } => calls.push(part),
             Content::Reasoning { .. } => thoughts.push(part),
             Content::Refusal { text } => refusal = Some(text),
-            Content::Text { .. } => said.push((index, part)),
+            Content::Text { citations, .. } => {
+                if !citations.is_empty() {
+                    let place = context.names.part(message, index);
+                    let path = context.names.member(&place, "citations");
+                    let reason = "what was cited before is not told again there";
+                    context.losses.drop(Severity::Harmless, path, reason)?;
+                }
+                said.push((index, part));
+            }
             Content::Opaque { value, kind } if part.extras.dialect == Some(OPENAI) => {
                 if *kind == "audio" {
                     audio = Some(value);

@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 use ziggurat_core::{
-    Ask, Error, ErrorKind, Event, Origin, PartId, PartKind, RawJson, Start, Stop, StopReason, Str,
-    StreamEncoder, ToolCallKind, Usage,
+    Ask, Error, ErrorKind, Event, Loss, Origin, PartId, PartKind, RawJson, Start, Stop, StopReason,
+    Str, StreamEncoder, ToolCallKind, Usage,
 };
 
 use crate::json::{self, Array, Object};
@@ -11,6 +11,7 @@ use crate::openai::{reply_id, wire};
 use crate::openai_api::parts::write_call_signature;
 use crate::openai_api::{KEEP_ALIVE, LONGEST_NAME, citation, error, service_tier, usage};
 use crate::origin::mark;
+use crate::unsaid::Unsaid;
 
 /// How much reasoning is remembered for the block that carries its signature, in bytes.
 const LONGEST_SIGNED: usize = 1 << 20;
@@ -24,6 +25,7 @@ pub(crate) struct Encoder {
     choices: SmallVec<[ChoiceState; 1]>,
     usage: Option<Usage>,
     ended: bool,
+    unsaid: Unsaid,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +54,7 @@ impl StreamEncoder for Encoder {
         if self.ended {
             return;
         }
+        self.unsaid.look(event);
         match event {
             Event::Start(start) => self.start(start, out),
             Event::PartStart { part, kind } => self.part_start(*part, kind, out),
@@ -80,6 +83,10 @@ impl StreamEncoder for Encoder {
             _ => {}
         }
     }
+
+    fn losses(&self) -> &[Loss] {
+        self.unsaid.found()
+    }
 }
 
 impl Encoder {
@@ -90,6 +97,7 @@ impl Encoder {
             choices: SmallVec::new(),
             usage: None,
             ended: false,
+            unsaid: Unsaid::default(),
         }
     }
 
@@ -111,8 +119,11 @@ impl Encoder {
         chunk.text("object", "chat.completion.chunk");
         chunk.number("created", start.created.unwrap_or(self.ask.created));
         chunk.text("model", model);
-        if let Some(tier) = start.service_tier.as_deref().and_then(service_tier) {
-            chunk.text("service_tier", tier);
+        if let Some(told) = &start.service_tier {
+            match service_tier(told) {
+                Some(tier) => chunk.text("service_tier", tier),
+                None => self.unsaid.note("service_tier", "the caller's dialect has no such tier"),
+            }
         }
         chunk.member("choices").push(b'[');
     }
@@ -189,13 +200,12 @@ impl Encoder {
                 }
                 return;
             }
-            PartKind::Opaque { kind, value } => {
-                if *kind == "audio" {
-                    self.delta(part.choice, out, |delta| delta.raw("audio", value.get()));
-                }
+            PartKind::Opaque { kind, value } if *kind == "audio" => {
+                self.delta(part.choice, out, |delta| delta.raw("audio", value.get()));
                 return;
             }
-            _ => return,
+            PartKind::Refusal => return,
+            other => return self.unsaid.part(other),
         };
         self.state(part.choice, out).parts.push((part.index, open));
     }
@@ -275,6 +285,8 @@ impl Encoder {
                 annotations.item().extend_from_slice(annotation.get().as_bytes());
                 annotations.end();
             });
+        } else {
+            self.unsaid.note("citations", "only addresses are cited here");
         }
     }
 

@@ -4,7 +4,7 @@
 //! come one after the other: their places would let them interleave, but many clients cannot follow that.
 
 use ziggurat_core::{
-    Ask, Error, ErrorKind, Event, Origin, PartKind, RawJson, Start, Stop, StopReason, Str,
+    Ask, Error, ErrorKind, Event, Loss, Origin, PartKind, RawJson, Start, Stop, StopReason, Str,
     StreamEncoder, Usage,
 };
 
@@ -15,6 +15,7 @@ use crate::openai_api::KEEP_ALIVE;
 use crate::responses::head::{Head, State};
 use crate::responses::wire;
 use crate::sequence::Sequence;
+use crate::unsaid::Unsaid;
 
 /// The longest answer, in bytes: all of it is told again at the end.
 const MAX_ANSWER: usize = 64 << 20;
@@ -39,6 +40,7 @@ pub(crate) struct Encoder {
     ended: bool,
     /// How much of the answer is remembered, in bytes.
     held: usize,
+    unsaid: Unsaid,
 }
 
 /// What counts events and items.
@@ -96,12 +98,20 @@ impl StreamEncoder for Encoder {
         if self.ended {
             return;
         }
+        self.unsaid.look(event);
+        if let Event::PartStart { part, .. } = event {
+            self.unsaid.choice(part.choice);
+        }
         let mut sequence = std::mem::take(&mut self.sequence);
         let ordered = sequence.push(event, &mut |event| self.write(event, out));
         self.sequence = sequence;
         if let Err(error) = ordered {
             self.fail(&error, out);
         }
+    }
+
+    fn losses(&self) -> &[Loss] {
+        self.unsaid.found()
     }
 }
 
@@ -121,6 +131,7 @@ impl Encoder {
             refused: false,
             ended: false,
             held: 0,
+            unsaid: Unsaid::default(),
         }
     }
 
@@ -211,7 +222,7 @@ impl Encoder {
             PartKind::Opaque { value, .. } if self.own => {
                 self.open(Open::Opaque(value.clone()), out);
             }
-            _ => {}
+            other => self.unsaid.part(other),
         }
     }
 
@@ -232,8 +243,10 @@ impl Encoder {
 
     fn citation(&mut self, cited: &RawJson, out: &mut Vec<u8>) {
         self.hold(cited.get().len(), out);
-        if let Some(open) = self.open.as_mut().filter(|_| !self.ended) {
-            open.cite(cited, &mut self.wire, out);
+        if let Some(open) = self.open.as_mut().filter(|_| !self.ended)
+            && !open.cite(cited, &mut self.wire, out)
+        {
+            self.unsaid.note("citations", "only addresses and files are cited here");
         }
     }
 

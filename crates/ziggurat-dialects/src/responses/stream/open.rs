@@ -136,13 +136,13 @@ impl Open {
         }
     }
 
-    pub(super) fn cite(&mut self, cited: &RawJson, wire: &mut Wire, out: &mut Vec<u8>) {
-        let Self::Message(message) = self else { return };
+    pub(super) fn cite(&mut self, cited: &RawJson, wire: &mut Wire, out: &mut Vec<u8>) -> bool {
+        let Self::Message(message) = self else { return false };
         let Some(piece) = message.part.as_mut().filter(|piece| piece.said == Said::Text) else {
-            return;
+            return false;
         };
         let Some(annotation) = citation::flat(cited, (0, piece.text.chars().count())) else {
-            return;
+            return false;
         };
         let mut event = wire.about("response.output_text.annotation.added", &message.id, out);
         event.number("content_index", message.index);
@@ -151,6 +151,7 @@ impl Open {
         end(event);
         piece.cited += 1;
         append(&mut piece.annotations, annotation.get());
+        true
     }
 
     /// Probabilities of the text that comes next.
