@@ -142,7 +142,7 @@ static FIELDS: &[Field] = &[
         set: |r| {
             choice(r).logprobs = Some(raw(
                 r#"{"content":[{"token":"Hello","logprob":-0.5,"bytes":[72],"top_logprobs":[]}]}"#,
-            ))
+            ));
         },
         has: |r| r.choices[0].logprobs.is_some(),
     },
@@ -237,11 +237,13 @@ fn read(dialect: Dialect, body: &Bytes) -> Option<ChatReply> {
     }
 }
 
+type Write = fn(Dialect, &ChatReply) -> Option<(Bytes, Vec<Loss>)>;
+
 /// What becomes of a field: `write` gives bytes and losses, `read` an answer.
 fn fates(
     from: Dialect,
     to: Dialect,
-    write: fn(Dialect, &ChatReply) -> Option<(Bytes, Vec<Loss>)>,
+    write: Write,
     read: fn(Dialect, &Bytes) -> Option<ChatReply>,
 ) -> Vec<(String, Fate)> {
     let said = |reply: &ChatReply| read(from, &write(from, reply)?.0);
@@ -302,7 +304,7 @@ fn events(reply: &ChatReply) -> Vec<Event> {
                     }
                 }
                 Content::Reasoning { redacted: Some(data), .. } => {
-                    begin(PartKind::Redacted(data.clone()))
+                    begin(PartKind::Redacted(data.clone()));
                 }
                 Content::Reasoning { text, signature, .. } => {
                     begin(PartKind::Reasoning);
