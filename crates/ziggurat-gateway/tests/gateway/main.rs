@@ -18,6 +18,7 @@ mod providers;
 mod rate_limits;
 mod reload;
 mod requests;
+mod responses;
 mod retries;
 mod routing;
 mod shared;

@@ -63,11 +63,17 @@ impl Provider {
                 variant.quirks = Arc::new(also.quirks.clone());
             }
         }
+        // What names its own place below an address needs no root there.
+        let below = also.map_or("", |also| also.below.as_str());
+        let completed = |base: &str| match below {
+            "" => completed(base, &variant),
+            _ => base.trim_end_matches('/').to_owned(),
+        };
         let mut address = match base {
-            Some(base) => completed(base, &variant),
+            Some(base) => completed(base),
             None => match self.address(&variable)? {
                 Cow::Borrowed(published) => published.to_owned(),
-                Cow::Owned(other) => completed(&other, &variant),
+                Cow::Owned(other) => completed(&other),
             },
         };
         match (row.rules, also) {
