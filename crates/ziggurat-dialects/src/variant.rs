@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use ziggurat_core::{Dialect, Error, ErrorKind, Operation, Secret, Str};
+use ziggurat_core::{Dialect, Error, ErrorKind, Operation, RawJson, Secret, Str};
 
 use crate::Quirks;
 
@@ -24,6 +24,8 @@ pub struct Variant {
     pub query: Vec<(Str, Str)>,
     /// Headers of every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Members of every body.
+    pub body: Vec<(Str, RawJson)>,
     /// What is taken otherwise.
     pub quirks: Arc<Quirks>,
 }
@@ -38,6 +40,7 @@ impl Variant {
             paths: Paths::default(),
             query: Vec::new(),
             headers: Vec::new(),
+            body: Vec::new(),
             quirks: Arc::default(),
         }
     }

@@ -146,7 +146,7 @@ static FIELDS: &[Field] = &[
     Field {
         name: "image detail",
         set: |c| {
-            say(c, Content::Image { source: base64("image/png", PNG), detail: Some("low".into()) })
+            say(c, Content::Image { source: base64("image/png", PNG), detail: Some("low".into()) });
         },
         has: |c| any(c, |content| matches!(content, Content::Image { detail: Some(_), .. })),
     },
@@ -207,7 +207,7 @@ static FIELDS: &[Field] = &[
                     context: None,
                     citations: None,
                 },
-            )
+            );
         },
         has: |c| {
             any(c, |content| matches!(content, Content::Document { source: Source::File(_), .. }))
@@ -528,10 +528,7 @@ fn fate(field: &Field, usual: &[Loss], from: Dialect, to: Dialect) -> Fate {
     // Only what the caller's dialect can say is asked for.
     let said = write(&chat, None, from).ok().and_then(|(body, _)| read(from, &body).ok());
     let Some(asked) = said.filter(|said| (field.has)(said)) else { return Fate::Unsaid };
-    let (body, losses) = match write(&asked, Some(from), to) {
-        Ok(written) => written,
-        Err(_) => return Fate::Refused,
-    };
+    let Ok((body, losses)) = write(&asked, Some(from), to) else { return Fate::Refused };
     let new = losses.iter().filter(|loss| !usual.contains(loss));
     if let Some(fate) = Fate::of(new) {
         return fate;

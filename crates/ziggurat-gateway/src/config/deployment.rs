@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Secret;
 use super::aws::AwsConfig;
+use super::cloud::{EntraConfig, GoogleConfig};
 use super::counts::{self, ErrorCounts};
 use super::include;
 use super::known;
@@ -83,6 +84,10 @@ pub struct DeploymentConfig {
     pub region: Option<String>,
     /// `aws_*`: where a model of Bedrock's is, and who asks for it.
     pub aws: AwsConfig,
+    /// `vertex_*`: where a model of Vertex's is, and who asks for it.
+    pub google: GoogleConfig,
+    /// Who asks for a model of Azure's that has no key.
+    pub entra: EntraConfig,
     /// Every other parameter: sent when the caller does not send one of the same name.
     pub defaults: Parameters,
     /// `model_info`.
@@ -218,7 +223,8 @@ impl DeploymentConfig {
             hash.update(part.map_or("", String::as_str));
         }
         // Those of other providers keep the ids that they had.
-        for part in [&self.aws.region, &self.aws.endpoint].into_iter().flatten() {
+        let google = [&self.google.project, &self.google.location];
+        for part in [&self.aws.region, &self.aws.endpoint].into_iter().chain(google).flatten() {
             hash.update(part);
         }
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
@@ -283,12 +289,16 @@ fn params(reader: &mut Reader<'_>, at: &At<'_>) -> Option<DeploymentConfig> {
         cooldown_time: params.read("cooldown_time", Reader::duration),
         region: params.read("region_name", Reader::word),
         aws: AwsConfig::default(),
+        google: GoogleConfig::default(),
+        entra: EntraConfig::default(),
         defaults: Parameters::default(),
         info: ModelInfo::default(),
         path: String::new(),
         place,
     };
     deployment.aws = AwsConfig::read(&mut params, deployment.region.as_ref());
+    deployment.google = GoogleConfig::read(&mut params);
+    deployment.entra = EntraConfig::read(&mut params);
     for name in known::PRICES {
         if let Some(price) = params.read(name, Reader::amount) {
             deployment.info.prices.insert((*name).to_owned(), price);

@@ -56,6 +56,10 @@
 //! | `….aws_region_name` | text | `region_name`, then AWS_REGION_NAME, AWS_REGION, AWS_DEFAULT_REGION |
 //! | `….aws_access_key_id`, `….aws_secret_access_key`, `….aws_session_token`, `….aws_profile_name` | text | AWS's own chain of credentials |
 //! | `….aws_role_name`, `….aws_session_name`, `….aws_external_id`, `….aws_web_identity_token` | text | none |
+//! | `….vertex_project`, `….vertex_location` | text | those of the credentials, of VERTEXAI_PROJECT and VERTEXAI_LOCATION; `us-central1` |
+//! | `….vertex_credentials` | JSON, or a path | GOOGLE_APPLICATION_CREDENTIALS, what `gcloud` leaves, the machine's own account |
+//! | `….azure_ad_token` | text | AZURE_AD_TOKEN |
+//! | `….tenant_id`, `….client_id`, `….client_secret` | text | AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET |
 //! | `….aws_bedrock_runtime_endpoint`, `….aws_sts_endpoint` | URL | that of the region |
 //! | `….weight` | a number, 0 or above | none |
 //! | `….order` | an integer | none |
@@ -193,6 +197,7 @@
 
 mod aws;
 mod cache;
+mod cloud;
 mod counts;
 mod deployment;
 mod env;
@@ -219,6 +224,7 @@ use std::time::Duration;
 
 pub use self::aws::AwsConfig;
 pub use self::cache::{CacheMode, CacheSettings, CachedCalls};
+pub use self::cloud::{EntraConfig, GoogleConfig};
 pub use self::counts::ErrorCounts;
 pub use self::deployment::{DeploymentConfig, ModelInfo};
 pub use self::env::{Environment, Overlay, ProcessEnvironment, Variables};

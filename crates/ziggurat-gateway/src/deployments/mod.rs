@@ -2,6 +2,7 @@
 //! name.
 
 mod bedrock;
+mod cloud;
 mod settings;
 mod table;
 
@@ -13,7 +14,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use tower::util::option_layer;
 use tower_layer::Layer;
 use ziggurat_core::{Capabilities, Credentials, Error, ErrorKind, Price, RawJson, Secret, Str};
-use ziggurat_dialects::ANTHROPIC;
+use ziggurat_dialects::{ANTHROPIC, KeyHeader};
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Transport};
 use ziggurat_layers::RateLimitLayer;
@@ -27,6 +28,7 @@ use crate::stack::{self, Limited};
 use crate::upstream::Upstream;
 
 use self::bedrock::Signers;
+use self::cloud::{Asker, Askers, Cloud};
 
 pub(crate) use settings::allowed_fails;
 pub(crate) use table::catalogue;
@@ -39,6 +41,7 @@ pub(crate) struct Maker {
     owner: Owner,
     limits: Option<RateLimitLayer>,
     signers: Signers,
+    askers: Askers,
     fixed: Option<Endpoint<Upstream>>,
 }
 
@@ -86,8 +89,11 @@ impl Shared {
         let env = config.variables.over(env);
         let providers = config.ziggurat.providers.clone();
         let names = providers.as_slice().iter().flat_map(Provider::variables);
+        let clouds = cloud::variables().map(Str::from_static);
         let variables = names
-            .filter_map(|name| Some((name.clone(), Secret::new(env.var(name).ok()?))))
+            .cloned()
+            .chain(clouds)
+            .filter_map(|name| Some((name.clone(), Secret::new(env.var(&name).ok()?))))
             .collect();
         let mut options = TransportOptions::default();
         options.connect_timeout = config.ziggurat.timeouts.connect;
@@ -149,6 +155,7 @@ impl Maker {
             owner,
             limits,
             signers: Signers::default(),
+            askers: Askers::default(),
             fixed: None,
         };
         let mut warnings = Vec::new();
@@ -227,7 +234,7 @@ impl Maker {
         let service = Upstream::provider(
             found.provider.prefix().into(),
             [stack(false), stack(true)],
-            deployment.dialect == ANTHROPIC,
+            deployment.dialect == ANTHROPIC && Cloud::of(found.provider.prefix()).is_none(),
         );
         Ok(self.around(service, found.model, deployment.price.clone()))
     }
@@ -267,16 +274,38 @@ impl Maker {
             .as_ref()
             .filter(|_| self.key(provider).is_none())
             .map(|place| self.signers.of(&entry.aws, &place.region));
+        let asker = match Cloud::of(provider.prefix()) {
+            Some(cloud) if self.key(provider).is_none() => {
+                let variable = |name: &str| self.shared.variable(name);
+                self.askers.of(cloud, entry, variable, &self.shared.transport)?
+            }
+            _ => None,
+        };
         let given = bedrock.as_ref().map(|place| place.address.as_str());
         let given = given.or(entry.api_base.as_deref());
-        let place = provider
+        let mut place = provider
             .place(model, given, |name| self.setting(name))
             .map_err(|missing| missing.to_string())?;
+        let mut bearer = None;
         let base: Uri =
             place.address.parse().map_err(|_| "the provider's address is no URL".to_owned())?;
         if base.scheme().is_none() || base.authority().is_none() {
             return Err("the provider's address is no URL".to_owned());
         }
+        let credentials = match asker {
+            None => credentials,
+            Some(asker) => {
+                // Tokens are a bearer's, where keys have a header of their own.
+                place.variant.key = Some(KeyHeader::bearer());
+                match asker {
+                    Asker::Token(token) => {
+                        bearer = Some(token);
+                        credentials
+                    }
+                    Asker::Tokens(tokens) => Some(tokens),
+                }
+            }
+        };
         let known_as = entry.info.base_model.as_deref().unwrap_or(model);
         let mut deployment = Deployment::new(entry.id.as_str(), place.variant.dialect, base)
             .variant(place.variant)
@@ -289,7 +318,7 @@ impl Maker {
             .max_event(
                 usize::try_from(config.ziggurat.limits.max_event_bytes).unwrap_or(usize::MAX),
             );
-        if let Some(key) = self.key(provider) {
+        if let Some(key) = self.key(provider).or(bearer) {
             deployment = deployment.key(key);
         }
         if let Some(bytes) = config.general.max_response_bytes {
@@ -319,6 +348,10 @@ impl Maker {
     fn setting(&self, name: &str) -> Option<String> {
         match name {
             "api_version" => self.entry.api_version.clone(),
+            "vertex_project" => {
+                cloud::project(&self.entry.google, |name| self.shared.variable(name))
+            }
+            "vertex_location" => self.entry.google.location.clone(),
             name => self.shared.variable(name),
         }
     }
@@ -338,7 +371,14 @@ impl Maker {
         let names = provider.key_names();
         let has = self.key(provider).is_some();
         // Whoever runs a server of their own may have one that asks for no key.
-        let signed = bedrock::is_signed(provider.dialect());
+        let cloud = Cloud::of(provider.prefix());
+        let asked = cloud.is_some_and(|cloud| {
+            let variable = |name: &str| self.shared.variable(name);
+            let asker = self.askers.of(cloud, &self.entry, variable, &self.shared.transport);
+            // What is wrong with it is told where the deployment is made.
+            !matches!(asker, Ok(None))
+        });
+        let signed = bedrock::is_signed(provider.dialect()) || asked;
         if has || names.is_empty() || signed || self.entry.api_base.is_some() {
             return None;
         }

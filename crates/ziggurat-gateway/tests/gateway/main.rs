@@ -7,6 +7,7 @@ mod binary;
 mod caching;
 mod calls;
 mod client;
+mod clouds;
 mod departures;
 mod embeddings;
 mod fallbacks;

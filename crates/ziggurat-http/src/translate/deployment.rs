@@ -124,6 +124,7 @@ impl Deployment {
     #[must_use]
     pub fn variant(mut self, variant: Variant) -> Self {
         self.dialect = variant.dialect;
+        self.extra_body.extend(variant.body.iter().cloned());
         self.variant = variant;
         self.refresh();
         self

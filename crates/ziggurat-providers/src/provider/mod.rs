@@ -6,6 +6,7 @@ mod registry;
 mod row;
 #[cfg(test)]
 mod tests;
+mod vertex;
 
 use std::borrow::Cow;
 use std::fmt;

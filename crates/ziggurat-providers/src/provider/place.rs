@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use ziggurat_core::{Dialect, Operation, Str};
+use serde_json::Value;
+use ziggurat_core::{Dialect, Operation, RawJson, Str};
 use ziggurat_dialects::{Paths, Variant};
 
 use super::row::Rules;
-use super::{NoAddress, Provider, azure};
+use super::{NoAddress, Provider, azure, vertex};
 
 /// Where a model is, and how it is spoken with.
 #[derive(Clone, Debug)]
@@ -53,6 +54,9 @@ impl Provider {
                 self.variant(also.dialect, &also.paths, &also.query, &also.headers, &variable)?
             }
         };
+        let body = also.map_or(&row.body, |also| &also.body);
+        let member = |(name, value): (&Str, &Value)| Some((name.clone(), RawJson::of(value).ok()?));
+        variant.body = body.iter().filter_map(member).collect();
         match also {
             None => {
                 variant.key.clone_from(&row.auth);
@@ -79,6 +83,7 @@ impl Provider {
         match (row.rules, also) {
             (Some(Rules::Azure), None) => azure::openai(&mut address, &mut variant),
             (Some(Rules::AzureAi), None) => azure::foundry(&mut address, &mut variant),
+            (Some(Rules::Vertex), _) => vertex::address(&mut address),
             _ => {}
         }
         let mut name = model;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::Error as _;
+use serde_json::Value;
 
 use ziggurat_core::{Dialect, Str};
 use ziggurat_dialects::{KeyHeader, Paths, Quirks};
@@ -37,6 +38,9 @@ pub(super) struct Row {
     pub(super) query: BTreeMap<Str, Str>,
     #[serde(default)]
     pub(super) headers: BTreeMap<Str, Str>,
+    /// Members of every body.
+    #[serde(default)]
+    pub(super) body: BTreeMap<Str, Value>,
     #[serde(default)]
     pub(super) quirks: Quirks,
     #[serde(default)]
@@ -64,6 +68,9 @@ pub(super) struct Also {
     pub(super) query: BTreeMap<Str, Str>,
     #[serde(default)]
     pub(super) headers: BTreeMap<Str, Str>,
+    /// Members of every body.
+    #[serde(default)]
+    pub(super) body: BTreeMap<Str, Value>,
     #[serde(default)]
     pub(super) quirks: Quirks,
 }
@@ -74,6 +81,7 @@ pub(super) struct Also {
 pub(super) enum Rules {
     Azure,
     AzureAi,
+    Vertex,
 }
 
 /// A provider whose name is known and that cannot be called yet.

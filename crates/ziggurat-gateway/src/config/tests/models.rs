@@ -195,13 +195,13 @@ fn an_unknown_credential_is_not_sent() {
 
 #[test]
 fn a_parameter_that_is_not_supported_yet_is_told_once_and_not_sent() {
-    let yaml = with_params("mock_delay: eu\nclient_secret: os.environ/NONE\nstream: true");
+    let yaml = with_params("mock_delay: eu\nazure_password: os.environ/NONE\nstream: true");
     let (config, problems) = super::read(&yaml).expect("is usable");
     assert_eq!(
         super::lines(&problems),
         text(&[
             "config.yaml:5:7: model_list[0].litellm_params.mock_delay is not supported yet and is ignored",
-            "config.yaml:6:7: model_list[0].litellm_params.client_secret is not supported yet and is ignored",
+            "config.yaml:6:7: model_list[0].litellm_params.azure_password is not supported yet and is ignored",
             "config.yaml:7:7: model_list[0].litellm_params.stream is not supported yet and is ignored",
         ])
     );
