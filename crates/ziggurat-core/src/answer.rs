@@ -1,6 +1,6 @@
 //! A whole answer in the superset's terms.
 
-use crate::{ChatReply, Embeddings, Operation, Str, Usage};
+use crate::{ChatReply, Embeddings, Operation, Ranking, Str, Usage};
 
 /// A whole answer, by operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Answer {
     Model(ModelInfo),
     /// Vectors.
     Embeddings(Box<Embeddings>),
+    /// Documents in order.
+    Ranking(Box<Ranking>),
 }
 
 /// How many input tokens a conversation has.
@@ -55,6 +57,7 @@ impl Answer {
             Self::TokenCount(_) => Operation::CountTokens,
             Self::Models(_) | Self::Model(_) => Operation::Models,
             Self::Embeddings(_) => Operation::Embeddings,
+            Self::Ranking(_) => Operation::Rerank,
         }
     }
 
@@ -64,6 +67,7 @@ impl Answer {
         match self {
             Self::Chat(reply) => reply.usage,
             Self::Embeddings(embeddings) => embeddings.usage,
+            Self::Ranking(ranking) => ranking.usage,
             _ => None,
         }
     }

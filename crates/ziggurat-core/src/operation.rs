@@ -14,6 +14,10 @@ pub enum Operation {
     Models,
     /// Texts to turn into vectors.
     Embeddings,
+    /// Documents to put in order by their relevance to a query.
+    Rerank,
+    /// Whether a text keeps to a provider's rules.
+    Moderation,
 }
 
 impl Operation {
@@ -25,6 +29,8 @@ impl Operation {
             Self::CountTokens => "count_tokens",
             Self::Models => "models",
             Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
+            Self::Moderation => "moderation",
         }
     }
 }

@@ -52,6 +52,7 @@ mod openai_api;
 mod origin;
 mod plain_error;
 mod plan;
+mod ranking;
 mod responses;
 mod schema;
 mod sequence;

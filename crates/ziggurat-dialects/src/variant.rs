@@ -65,6 +65,8 @@ pub struct Paths {
     pub count: Option<Str>,
     /// Of embeddings.
     pub embeddings: Option<Str>,
+    /// Of reranking.
+    pub rerank: Option<Str>,
     /// Of a list of models.
     pub models: Option<Str>,
 }
@@ -78,6 +80,7 @@ impl Paths {
             Operation::Chat => self.chat.as_ref(),
             Operation::CountTokens => self.count.as_ref(),
             Operation::Embeddings => self.embeddings.as_ref(),
+            Operation::Rerank => self.rerank.as_ref(),
             Operation::Models => self.models.as_ref(),
             _ => None,
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::{Body, Chat, Dialect, Embed, Error, Operation, RawJson, Segments, Str};
+use crate::{Body, Chat, Dialect, Embed, Error, Operation, RawJson, Rerank, Segments, Str};
 
 use edit::{Edit, Edits};
 pub use members::Members;
@@ -65,6 +65,10 @@ pub enum Typed {
     Models(Option<Str>),
     /// What is to be turned into vectors.
     Embed(Arc<Embed>),
+    /// What is to be put in order.
+    Rerank(Arc<Rerank>),
+    /// Something that only its own dialect has a word for: it can be passed on as it came, and nowhere else.
+    Own(Operation),
 }
 
 impl Typed {
@@ -76,6 +80,8 @@ impl Typed {
             Self::CountTokens(_) => Operation::CountTokens,
             Self::Models(_) => Operation::Models,
             Self::Embed(_) => Operation::Embeddings,
+            Self::Rerank(_) => Operation::Rerank,
+            Self::Own(operation) => *operation,
         }
     }
 
@@ -84,7 +90,7 @@ impl Typed {
     pub fn chat(&self) -> Option<&Arc<Chat>> {
         match self {
             Self::Chat(chat) | Self::CountTokens(chat) => Some(chat),
-            Self::Models(_) | Self::Embed(_) => None,
+            Self::Models(_) | Self::Embed(_) | Self::Rerank(_) | Self::Own(_) => None,
         }
     }
 }

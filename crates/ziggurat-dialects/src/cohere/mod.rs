@@ -36,6 +36,7 @@ use ziggurat_core::{
 
 use crate::framing::sse::SseCutter;
 use crate::hints::{InPath, bearer};
+use crate::ranking;
 
 pub(crate) use words::word;
 
@@ -70,6 +71,7 @@ impl Codec for Cohere {
         match operation {
             Operation::Models if model.is_empty() => Cow::Borrowed("/v1/models"),
             Operation::Embeddings => Cow::Borrowed("/v2/embed"),
+            Operation::Rerank => Cow::Borrowed("/v2/rerank"),
             Operation::Models => Cow::Owned(format!("/v1/models/{}", InPath(model))),
             _ => Cow::Borrowed("/v2/chat"),
         }
@@ -98,6 +100,7 @@ impl Codec for Cohere {
     fn decode_request(&self, operation: Operation, members: &Members) -> Result<Typed, Error> {
         match operation {
             Operation::Embeddings => Ok(Typed::Embed(Arc::new(embed::decode(members)?))),
+            Operation::Rerank => Ok(Typed::Rerank(Arc::new(ranking::decode(COHERE, members)?))),
             operation => request::decode(operation, members),
         }
     }
@@ -110,6 +113,7 @@ impl Codec for Cohere {
     ) -> Result<EncodedRequest, Error> {
         match request {
             Typed::Embed(embed) => embed::encode(embed, target, losses),
+            Typed::Rerank(rerank) => ranking::encode(COHERE, rerank, target, losses),
             request => request::encode(request, target, losses),
         }
     }
@@ -144,6 +148,7 @@ impl Codec for Cohere {
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
         match operation {
             Operation::Embeddings => embed::glance(body),
+            Operation::Rerank => ranking::glance(body),
             operation => reply::glance(operation, body),
         }
     }
@@ -155,6 +160,7 @@ impl Codec for Cohere {
         restore: &Restore,
     ) -> Result<Answer, Error> {
         match operation {
+            Operation::Rerank => ranking::decode_reply(body).map(Box::new).map(Answer::Ranking),
             Operation::Embeddings => {
                 embed::decode_reply(body).map(Box::new).map(Answer::Embeddings)
             }
@@ -169,6 +175,7 @@ impl Codec for Cohere {
         losses: &mut Losses,
     ) -> Result<Bytes, Error> {
         match answer {
+            Answer::Ranking(ranking) => Ok(ranking::encode_reply(ranking, ask)),
             Answer::Embeddings(embeddings) => embed::encode_reply(embeddings, ask),
             answer => reply::encode(answer, ask, losses),
         }

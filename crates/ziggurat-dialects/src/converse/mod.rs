@@ -22,6 +22,7 @@ mod media;
 mod models;
 mod reply;
 mod request;
+mod rerank;
 mod state;
 mod stop;
 mod stream;
@@ -40,6 +41,7 @@ use ziggurat_core::{
 
 use crate::framing::event_stream::EventStreamCutter;
 use crate::hints::Segment;
+use crate::ranking;
 
 pub(crate) use words::word;
 
@@ -64,7 +66,7 @@ impl Codec for Converse {
         let model = Segment(model);
         Cow::Owned(match operation {
             Operation::CountTokens => format!("/model/{model}/count-tokens"),
-            Operation::Embeddings => format!("/model/{model}/invoke"),
+            Operation::Embeddings | Operation::Rerank => format!("/model/{model}/invoke"),
             Operation::Models if model.0.is_empty() => return Cow::Borrowed("/foundation-models"),
             Operation::Models => format!("/foundation-models/{model}"),
             _ if stream => format!("/model/{model}/converse-stream"),
@@ -109,6 +111,7 @@ impl Codec for Converse {
     ) -> Result<EncodedRequest, Error> {
         match request {
             Typed::Embed(embed) => embed::encode(embed, target, losses),
+            Typed::Rerank(rerank) => rerank::encode(rerank, target, losses),
             request => request::encode(request, target, losses),
         }
     }
@@ -137,6 +140,7 @@ impl Codec for Converse {
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
         match operation {
             Operation::Embeddings => embed::glance(body),
+            Operation::Rerank => ranking::glance(body),
             operation => reply::glance(operation, body),
         }
     }
@@ -148,6 +152,7 @@ impl Codec for Converse {
         restore: &Restore,
     ) -> Result<Answer, Error> {
         match operation {
+            Operation::Rerank => ranking::decode_reply(body).map(Box::new).map(Answer::Ranking),
             Operation::Embeddings => {
                 embed::decode_reply(body).map(Box::new).map(Answer::Embeddings)
             }

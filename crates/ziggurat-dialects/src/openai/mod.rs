@@ -36,6 +36,7 @@ use crate::openai_api::{
     self, KEEP_ALIVE, LONGEST_NAME, REPLY_HEADERS, REQUEST_HEADERS, REQUEST_ID, STEERING_HEADERS,
     error, models,
 };
+use crate::ranking;
 
 pub use quirks::{Json, MaxTokensName, Quirks};
 pub(crate) use words::word;
@@ -61,6 +62,8 @@ impl Codec for OpenAi {
             Operation::Models => models::path(model),
             Operation::CountTokens => Cow::Borrowed("/responses/input_tokens"),
             Operation::Embeddings => Cow::Borrowed("/embeddings"),
+            Operation::Rerank => Cow::Borrowed("/rerank"),
+            Operation::Moderation => Cow::Borrowed("/moderations"),
             _ => Cow::Borrowed("/chat/completions"),
         }
     }
@@ -88,6 +91,8 @@ impl Codec for OpenAi {
     fn decode_request(&self, operation: Operation, members: &Members) -> Result<Typed, Error> {
         match operation {
             Operation::Embeddings => Ok(Typed::Embed(Arc::new(embed::decode(members)?))),
+            Operation::Rerank => Ok(Typed::Rerank(Arc::new(ranking::decode(OPENAI, members)?))),
+            Operation::Moderation => Ok(Typed::Own(operation)),
             operation => request::decode(operation, members),
         }
     }
@@ -100,6 +105,7 @@ impl Codec for OpenAi {
     ) -> Result<EncodedRequest, Error> {
         match request {
             Typed::Embed(embed) => embed::encode(embed, target, losses),
+            Typed::Rerank(rerank) => ranking::encode(OPENAI, rerank, target, losses),
             request => request::encode(request, target, losses),
         }
     }
@@ -135,6 +141,7 @@ impl Codec for OpenAi {
     fn glance(&self, operation: Operation, body: &Bytes) -> Glance {
         match operation {
             Operation::Embeddings => embed::glance(body),
+            Operation::Rerank => ranking::glance(body),
             operation => reply::glance(operation, body),
         }
     }
@@ -146,6 +153,7 @@ impl Codec for OpenAi {
         restore: &Restore,
     ) -> Result<Answer, Error> {
         match operation {
+            Operation::Rerank => ranking::decode_reply(body).map(Box::new).map(Answer::Ranking),
             Operation::Embeddings => {
                 embed::decode_reply(body).map(Box::new).map(Answer::Embeddings)
             }
@@ -160,6 +168,7 @@ impl Codec for OpenAi {
         losses: &mut Losses,
     ) -> Result<Bytes, Error> {
         match answer {
+            Answer::Ranking(ranking) => Ok(ranking::encode_reply(ranking, ask)),
             Answer::Embeddings(embeddings) => embed::encode_reply(embeddings, ask),
             answer => reply::encode(answer, ask, losses),
         }

@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use tower::util::option_layer;
 use tower_layer::Layer;
 use ziggurat_core::{Capabilities, Credentials, Error, ErrorKind, Price, RawJson, Secret, Str};
-use ziggurat_dialects::{ANTHROPIC, KeyHeader};
+use ziggurat_dialects::{ANTHROPIC, GEMINI, KeyHeader, RESPONSES};
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Transport};
 use ziggurat_layers::RateLimitLayer;
@@ -234,7 +234,7 @@ impl Maker {
         let service = Upstream::provider(
             found.provider.prefix().into(),
             [stack(false), stack(true)],
-            deployment.dialect == ANTHROPIC && Cloud::of(found.provider.prefix()).is_none(),
+            counts(&deployment, &found.provider),
         );
         Ok(self.around(service, found.model, deployment.price.clone()))
     }
@@ -408,6 +408,14 @@ fn owner(entry: &DeploymentConfig, providers: &Providers) -> Result<Owner, Unkno
         return Ok(Owner::Anybody);
     }
     Ok(Owner::Provider(providers.resolve(&model)?.provider))
+}
+
+/// Whether the provider counts tokens. What Claude's on Vertex has for it is another model's path.
+fn counts(deployment: &Deployment, provider: &Provider) -> bool {
+    let dialect = deployment.dialect;
+    let anthropics = dialect == ANTHROPIC && Cloud::of(provider.prefix()).is_none();
+    let openais = dialect == RESPONSES && provider.prefix() == "openai";
+    anthropics || openais || dialect == GEMINI
 }
 
 fn unserved(why: &impl ToString) -> Error {

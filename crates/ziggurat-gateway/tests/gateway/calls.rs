@@ -165,6 +165,19 @@ async fn tokens_are_counted_by_the_provider_or_else_estimated() {
         assert_eq!(told.header("x-ziggurat-estimated"), estimated);
     }
     assert_eq!(world.openai.request_count(), 0);
+
+    // LiteLLM's path, with a conversation or a bare prompt.
+    for (body, asked) in [
+        (body("claude"), "claude"),
+        (json!({"model": "claude", "prompt": "a b"}), "claude"),
+        (json!({"model": "gpt", "prompt": "a b"}), "gpt"),
+    ] {
+        let told = Ask::json("/utils/token_counter", &body).send(world.address()).await.json();
+        assert!(told["total_tokens"].as_u64().unwrap() > 0, "{told}");
+        assert_eq!(told["request_model"], asked);
+    }
+    let refused = Ask::json("/utils/token_counter", &json!({"model": "gpt"}));
+    assert_eq!(refused.send(world.address()).await.json()["error"]["param"], "messages");
 }
 
 #[tokio::test]

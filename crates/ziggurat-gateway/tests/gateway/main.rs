@@ -16,6 +16,7 @@ mod keys;
 mod limits;
 mod prices;
 mod providers;
+mod ranking;
 mod rate_limits;
 mod reload;
 mod requests;

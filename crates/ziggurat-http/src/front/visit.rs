@@ -102,6 +102,10 @@ impl Visit {
         match (&self.route.model, payload.member("model")) {
             (Some(model), _) => Ok(model.clone()),
             (None, Some(json)) => model_name(&json),
+            // OpenAI's default, which clients leave to it.
+            (None, None) if self.route.operation == Operation::Moderation => {
+                Ok(Str::from_static("omni-moderation-latest"))
+            }
             (None, None) => Err(Error::invalid("`model` is missing").with_param("model")),
         }
     }

@@ -192,11 +192,16 @@ pub(super) fn same(call: &Call) -> Result<Outgoing, Error> {
 
 /// Puts in what is configured where the caller says nothing, and leaves out what must not go.
 fn configure(payload: &mut Payload, deployment: &Deployment, dialect: Dialect) {
-    // What is configured of answers in words is nothing to a vector.
-    let vectors = payload.operation() == Operation::Embeddings;
+    // What is configured of answers in words is nothing to a vector or an order.
     const OF_VECTORS: [&str; 4] = ["dimensions", "encoding_format", "input_type", "user"];
+    let operation = payload.operation();
     for (name, value) in &deployment.defaults {
-        if !vectors || OF_VECTORS.contains(&name.as_str()) {
+        let taken = match operation {
+            Operation::Embeddings => OF_VECTORS.contains(&name.as_str()),
+            Operation::Rerank | Operation::Moderation => false,
+            _ => true,
+        };
+        if taken {
             dialect.set_default(payload, name, value);
         }
     }

@@ -113,6 +113,7 @@ impl Provider {
         variant.paths.stream = path(&paths.stream)?;
         variant.paths.count = path(&paths.count)?;
         variant.paths.embeddings = path(&paths.embeddings)?;
+        variant.paths.rerank = path(&paths.rerank)?;
         variant.paths.models = path(&paths.models)?;
         for (name, value) in query {
             let value = self.filled(value, variable)?.into_owned();

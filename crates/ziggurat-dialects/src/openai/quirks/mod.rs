@@ -125,7 +125,11 @@ impl Quirks {
         names: Names,
         losses: &mut Losses,
     ) -> Result<(), Error> {
-        if payload.operation() != Operation::Chat || payload.dialect().is_none() {
+        if payload.dialect().is_none() {
+            return Ok(());
+        }
+        if payload.operation() != Operation::Chat {
+            self.rename(payload);
             return Ok(());
         }
         self.params(payload, names, losses)?;
@@ -137,6 +141,19 @@ impl Quirks {
             prepared.withhold_usage = false;
         }
         Ok(())
+    }
+}
+
+impl Quirks {
+    /// Gives members the names that they have here, in requests that are no conversations.
+    fn rename(&self, payload: &mut Payload) {
+        for (name, here) in &self.rename {
+            let Some(value) = payload.member(name) else { continue };
+            if let Ok(value) = RawJson::parse(value) {
+                payload.remove(name.clone());
+                payload.set(here.clone(), value);
+            }
+        }
     }
 }
 

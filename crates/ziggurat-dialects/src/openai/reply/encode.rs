@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ziggurat_core::{
     Answer, Ask, ChatReply, Choice, Content, Error, ErrorKind, Extras, Loss, LossAction, Losses,
-    Origin, Part, RawJson, StopReason,
+    Origin, Part, RawJson, StopReason, TokenCount,
 };
 
 use super::MESSAGE;
@@ -22,6 +22,7 @@ pub(in crate::openai) fn encode(
     let mut out = Vec::with_capacity(1024);
     match answer {
         Answer::Chat(reply) => chat(&mut out, reply, ask, losses)?,
+        Answer::TokenCount(count) => token_count(&mut out, count, ask),
         Answer::Models(list) => models::encode(&mut out, list),
         Answer::Model(info) => models::encode_one(&mut out, info),
         other => {
@@ -30,6 +31,16 @@ pub(in crate::openai) fn encode(
         }
     }
     Ok(out.into())
+}
+
+/// OpenAI has no word for it: it is LiteLLM's (`/utils/token_counter`).
+fn token_count(out: &mut Vec<u8>, count: &TokenCount, ask: &Ask) {
+    let mut object = Object::begin(out);
+    object.number("total_tokens", count.input_tokens);
+    object.text("request_model", &ask.model);
+    object.text("model_used", ask.origin.as_deref().unwrap_or(&ask.model));
+    object.text("tokenizer_type", if count.estimated { "estimate" } else { "provider" });
+    object.end();
 }
 
 fn chat(out: &mut Vec<u8>, reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<(), Error> {

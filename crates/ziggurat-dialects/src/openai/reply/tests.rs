@@ -302,9 +302,12 @@ fn models_are_listed() {
 }
 
 #[test]
-fn an_answer_of_another_operation_is_refused() {
-    let count = Answer::TokenCount(TokenCount { input_tokens: 1, estimated: false });
-    assert!(OPENAI.encode_reply(&count, &ask(), &mut Losses::default()).is_err());
+fn a_count_of_tokens_is_told_as_litellm_does() {
+    let count = Answer::TokenCount(TokenCount { input_tokens: 12, estimated: true });
+    let body = OPENAI.encode_reply(&count, &ask(), &mut Losses::default()).unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&told["total_tokens"], &told["tokenizer_type"]), (&12.into(), &"estimate".into()));
+    assert_eq!(told["request_model"], ask().model.as_str());
 }
 
 fn text() -> impl Strategy<Value = Str> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ziggurat_core::{
-    Chat, Effort, Error, Extras, Members, Operation, OutputFormat, OutputSchema, ReasoningMode,
-    Tool, ToolChoice, ToolKind, Typed,
+    Chat, Effort, Error, Extras, Members, Message, Operation, OutputFormat, OutputSchema,
+    ReasoningMode, Role, Tool, ToolChoice, ToolKind, Typed,
 };
 
 use super::{SCHEMA, STREAM_OPTIONS, messages};
@@ -15,10 +15,20 @@ use crate::openai_api::parts::cache_mark;
 /// Reads a request.
 pub(in crate::openai) fn decode(operation: Operation, members: &Members) -> Result<Typed, Error> {
     match operation {
-        Operation::CountTokens => Ok(Typed::CountTokens(Arc::new(chat(members)?))),
+        Operation::CountTokens => Ok(Typed::CountTokens(Arc::new(counted(members)?))),
         Operation::Models => Ok(Typed::Models(None)),
         _ => Ok(Typed::Chat(Arc::new(chat(members)?))),
     }
+}
+
+/// What is to be counted: a conversation, or a bare prompt (LiteLLM, `/utils/token_counter`).
+fn counted(members: &Members) -> Result<Chat, Error> {
+    let given = |name| members.get(name).filter(|value| *value != "null");
+    let (None, Some(prompt)) = (given("messages"), given("prompt")) else { return chat(members) };
+    let text = Node::root("prompt", prompt).string()?;
+    let mut chat = Chat::new();
+    chat.messages.push(Message::text(Role::User, text));
+    Ok(chat)
 }
 
 fn chat(members: &Members) -> Result<Chat, Error> {

@@ -54,12 +54,13 @@ pub enum Streaming {
 /// | --- | --- |
 /// | `POST /v1/chat/completions`, `/openai/v1/chat/completions`, `/openai/deployments/{model}/chat/completions`, `/engines/{model}/chat/completions` | OpenAI Chat |
 /// | `POST /v1/embeddings`, `/openai/v1/embeddings`, `/openai/deployments/{model}/embeddings`, `/engines/{model}/embeddings` | OpenAI |
+/// | `POST /v1/rerank`, `/v1/moderations`, `/utils/token_counter` | OpenAI, and who speaks like it |
 /// | `POST /v1/responses`, `/v1/responses/input_tokens`, `/openai/v1/responses`, `/openai/responses` | OpenAI Responses |
 /// | `POST /v1/messages`, `/v1/messages/count_tokens`, both also below `/anthropic` | Anthropic Messages |
 /// | `POST /v1beta/models/{model}:generateContent`, `:streamGenerateContent`, `:countTokens`, `:embedContent`, `:batchEmbedContents`; `GET /v1beta/models` | Gemini |
 /// | `POST /v1/projects/{project}/locations/{location}/publishers/google/models/{model}:…`, `/v1/publishers/google/models/{model}:…` | Gemini |
 /// | `POST /model/{model}/converse`, `/model/{model}/converse-stream`, `/model/{model}/count-tokens` | Bedrock Converse |
-/// | `POST /v2/chat`, `/v2/embed` | Cohere |
+/// | `POST /v2/chat`, `/v2/embed`, `/v2/rerank` | Cohere |
 /// | `POST /api/chat`, `/api/embed`, `/api/embeddings`, `/api/show`; `GET /api/tags` | Ollama |
 /// | `GET /v1/models`, `/v1/models/{id}` | that of the client, as its headers tell (`anthropic-version`, `x-goog-api-key`), else OpenAI |
 ///

@@ -60,6 +60,16 @@ impl Path {
         Self::new(pattern, Operation::Embeddings, Streaming::Never)
     }
 
+    /// Documents to put in order.
+    pub(super) const fn rerank(pattern: &'static str) -> Self {
+        Self::new(pattern, Operation::Rerank, Streaming::Never)
+    }
+
+    /// A text to look at.
+    pub(super) const fn moderation(pattern: &'static str) -> Self {
+        Self::new(pattern, Operation::Moderation, Streaming::Never)
+    }
+
     /// A form that providers have another of: calls leave in that one.
     pub(super) const fn rewritten(mut self) -> Self {
         self.rewritten = true;

@@ -57,6 +57,9 @@ pub(super) static SURFACES: [Surface; 7] = [
             Path::embed("/openai/v1/embeddings"),
             Path::embed("/openai/deployments/{model}/embeddings"),
             Path::embed("(/v1)/engines/{model}/embeddings"),
+            Path::rerank("(/v1)/rerank"),
+            Path::moderation("(/v1)/moderations"),
+            Path::count("/utils/token_counter"),
             Path::models("(/v1)/models"),
             Path::models("(/v1)/models/{model}"),
             Path::models("/openai/v1/models"),
@@ -137,6 +140,7 @@ pub(super) static SURFACES: [Surface; 7] = [
         paths: &[
             Path::chat("/v2/chat"),
             Path::embed("/v2/embed"),
+            Path::rerank("/v2/rerank"),
             Path::models("(/v1)/models"),
             Path::models("(/v1)/models/{model}"),
         ],
