@@ -1,4 +1,4 @@
-//! The vendors' Python SDKs, run by pytest in a virtual environment of their own.
+//! Suites in Python, each run by pytest in a virtual environment of its own: the vendors' SDKs, and a real model server.
 
 use std::{
     fs,
@@ -19,31 +19,44 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Option<String>> {
     run(workspace, &[])
 }
 
+/// The step: a model is computed by a server that is built for it.
+pub(crate) fn model_server(workspace: &Workspace) -> Result<Option<String>> {
+    // The server comes as source.
+    if which("c++").is_none() {
+        apt::install(&["g++"]).context("no C++ compiler, which the model server is built with")?;
+    }
+    pytest(workspace, "model-tests", &[])
+}
+
 /// Builds the programs, sets up Python, runs pytest with `args`.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Option<String>> {
+    pytest(workspace, "sdk-tests", args)
+}
+
+fn pytest(workspace: &Workspace, suite: &str, args: &[String]) -> Result<Option<String>> {
     suites::programs(workspace, &["ziggurat", "fake-provider"])?;
-    let python = environment(workspace)?;
+    let python = environment(workspace, suite)?;
     let pytest = Run::new(python)
         .args(["-m", "pytest"])
         .args(args)
-        .dir(&workspace.path("sdk-tests"))
+        .dir(&workspace.path(suite))
         // No compiled files in the source tree.
         .env("PYTHONDONTWRITEBYTECODE", "1");
     suites::with_programs(pytest, workspace).ok()?;
     Ok(None)
 }
 
-/// The interpreter of an environment that holds exactly `sdk-tests/requirements.txt`. Made anew
+/// The interpreter of an environment that holds exactly a suite's `requirements.txt`. Made anew
 /// when the requirements or the system's interpreter changed; else nothing is asked of the network.
-fn environment(workspace: &Workspace) -> Result<PathBuf> {
-    let requirements = workspace.path("sdk-tests/requirements.txt");
+fn environment(workspace: &Workspace, suite: &str) -> Result<PathBuf> {
+    let requirements = workspace.path(&format!("{suite}/requirements.txt"));
     let wanted = fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let base = interpreter()?;
     let version = Run::new(&base).args(["--version"]).quiet().output()?;
     let stamp = format!("{version}{wanted}");
 
-    let dir = workspace.target.join("sdk-venv");
+    let dir = workspace.target.join(format!("{suite}-venv"));
     let stamp_path = dir.join("stamp");
     let python = dir.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     if fs::read_to_string(&stamp_path).is_ok_and(|found| found == stamp)
