@@ -49,7 +49,7 @@ fn pytest(workspace: &Workspace, suite: &str, args: &[String]) -> Result<Option<
 /// The interpreter of an environment that holds exactly a suite's `requirements.txt`. Made anew
 /// when the requirements or the system's interpreter changed; else nothing is asked of the network.
 fn environment(workspace: &Workspace, suite: &str) -> Result<PathBuf> {
-    let requirements = workspace.path(&format!("{suite}/requirements.txt"));
+    let requirements = workspace.path(format!("{suite}/requirements.txt"));
     let wanted = fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let base = interpreter()?;
