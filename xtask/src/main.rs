@@ -1,9 +1,10 @@
 //! Every check by one command.
 //!
-//! - `cargo xtask test`: all Rust tests with all features, doc tests, the vendors' Python SDKs
-//!   against the built gateway, and the gateway over a real model server, setting up what they need.
+//! - `cargo xtask test`: all Rust tests with all features, doc tests, the vendors' SDKs for
+//!   Python and JavaScript against the built gateway, and the gateway over a real model server, setting up what they need.
 //! - `cargo xtask ci`: that, and everything else a change must pass.
 //! - `cargo xtask sdk -k stream`: the SDK suite alone; what follows goes to pytest.
+//! - `cargo xtask npm`: the suite of npm clients alone.
 //! - `cargo xtask model`: a real model server, with a tiny model, behind the gateway.
 //! - `cargo xtask catalogue models.json`: makes the file of models and prices that is compiled in.
 //!
@@ -27,6 +28,7 @@ mod catalogue;
 mod checks;
 mod deny;
 mod fuzz;
+mod npm;
 mod plan;
 mod sdk;
 mod shell;
@@ -39,6 +41,7 @@ use workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask <test | ci> [--list] [--only STEP,STEP…] [--skip STEP,STEP…]
        cargo xtask sdk [PYTEST ARGUMENT…]
+       cargo xtask npm
        cargo xtask model
        cargo xtask catalogue MODELS.JSON";
 
@@ -47,6 +50,7 @@ const TEST: &[Step] = &[
     Step { name: "test", title: "Rust tests, all features", run: suites::rust },
     Step { name: "doctest", title: "examples in the documentation", run: suites::doc },
     Step { name: "sdk", title: "the vendors' Python SDKs against the gateway", run: sdk::all },
+    Step { name: "npm", title: "the vendors' npm clients against the gateway", run: npm::all },
     Step { name: "model", title: "a real model server behind the gateway", run: sdk::model_server },
 ];
 
@@ -79,6 +83,7 @@ fn run(args: &[String]) -> Result<()> {
     let steps: Vec<Step> = match command.as_str() {
         "test" => TEST.to_vec(),
         "ci" => [BEFORE, TEST, AFTER].concat(),
+        "npm" => return npm::all(&Workspace::load()?).map(drop),
         "model" => return sdk::model_server(&Workspace::load()?).map(drop),
         "sdk" => return sdk::run(&Workspace::load()?, rest).map(drop),
         "catalogue" => return catalogue::build(&Workspace::load()?, rest),

@@ -73,7 +73,7 @@ impl Block<'_> {
                 obj! { "type": "thinking", "thinking": thinking, "signature": signature }
             }
             Self::Redacted { data } => obj! { "type": "redacted_thinking", "data": data },
-            Self::Text(text) => obj! { "type": "text", "text": text, "citations": Json::NULL },
+            Self::Text(text) => obj! { "type": "text", "text": text },
             Self::Call { id, name, input } => {
                 // Broken off at the length limit, there is no object to show.
                 let input =

@@ -13,7 +13,7 @@ fn plain_text_is_answered_in_the_vendors_shape() {
     let told = chat("hello there", json!({}));
     let expected = concat!(
         r#""type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{"#,
-        r#""type":"text","text":"You said: hello there","citations":null}],"#,
+        r#""type":"text","text":"You said: hello there"}],"#,
         r#""stop_reason":"end_turn","stop_sequence":null,"stop_details":null,"container":null,"#,
         r#""usage":{"input_tokens":2,"cache_creation_input_tokens":0,"#,
         r#""cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"#,
