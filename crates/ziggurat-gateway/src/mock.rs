@@ -2,17 +2,19 @@
 //!
 //! `mock/echo` answers with what the user said last, any other `mock/…` with a sentence of its own,
 //! and a deployment with a `mock_response` with that text. Answers are typed, so that they reach
-//! callers of every dialect; a streamed one comes word by word. Tokens are
-//! [estimated](crate::estimate), and marked so.
+//! callers of every dialect; a streamed one comes word by word. The vector of a text is the same each
+//! time, and means nothing. Tokens are [estimated](crate::estimate), and marked so.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use sha2::{Digest as _, Sha256};
 use tower_service::Service;
 use ziggurat_core::{
-    Ambient, Answer, Call, Chat, ChatReply, Choice, Error, Event, Frame, Frames, Message,
-    Operation, Part, PartId, PartKind, Reply, Role, Start, Stop, StopReason, Str, System, Usage,
+    Ambient, Answer, Call, Chat, ChatReply, Choice, Embed, EmbedInput, Embeddings, Error,
+    ErrorKind, Event, Frame, Frames, Message, Operation, Part, PartId, PartKind, RawJson, Reply,
+    Role, Start, Stop, StopReason, Str, System, Typed, Usage, Vector,
 };
 
 use crate::estimate;
@@ -57,7 +59,12 @@ impl Mock {
         }
         let mut reply = match call.operation() {
             Operation::CountTokens => estimate::reply(call, PROVIDER)?,
-            _ => self.speak(call, call.payload().chat()?),
+            Operation::Chat => self.speak(call, call.payload().chat()?),
+            Operation::Embeddings => match call.payload().decode()? {
+                Typed::Embed(embed) => vectors(embed),
+                _ => return Err(unknown(call.operation())),
+            },
+            other => return Err(unknown(other)),
         };
         reply.head_mut().deployment = Some(self.0.id.clone());
         reply.head_mut().model = Some(call.model().clone());
@@ -98,6 +105,39 @@ impl Service<Call> for Mock {
     fn call(&mut self, call: Call) -> Self::Future {
         ready(self.answer(&call))
     }
+}
+
+fn unknown(operation: Operation) -> Error {
+    let message = format!("the mock provider has no such operation: {operation}");
+    Error::new(ErrorKind::Unsupported, message)
+}
+
+/// How many numbers a vector has where nobody says how many.
+const NUMBERS: u32 = 8;
+/// The most numbers that are made.
+const MOST_NUMBERS: u32 = 4096;
+
+/// Vectors of length one, made of digests.
+fn vectors(embed: &Embed) -> Reply {
+    let numbers = embed.dimensions.unwrap_or(NUMBERS).clamp(1, MOST_NUMBERS);
+    let vector = |input: &EmbedInput| {
+        let text = match input {
+            EmbedInput::Text(text) | EmbedInput::Image(text) => text.as_str(),
+            EmbedInput::Tokens(raw) | EmbedInput::Other(raw) => raw.get(),
+            _ => "",
+        };
+        let number = |index: u32| {
+            let digest = Sha256::new().chain_update(index.to_le_bytes()).chain_update(text);
+            f32::from(digest.finalize()[0]) - 127.5
+        };
+        let numbers: Vec<f32> = (0..numbers).map(number).collect();
+        let length = numbers.iter().map(|number| number * number).sum::<f32>().sqrt();
+        let numbers: Vec<f32> = numbers.iter().map(|number| number / length).collect();
+        Vector::Floats(RawJson::of(&numbers).unwrap_or(RawJson::NULL))
+    };
+    let mut embeddings = Embeddings::new(embed.inputs.iter().map(vector).collect());
+    embeddings.usage = Some(Usage::new(embed.estimated_tokens(), 0).estimated());
+    Reply::answer(Answer::Embeddings(Box::new(embeddings)))
 }
 
 /// The text of the user's last message.

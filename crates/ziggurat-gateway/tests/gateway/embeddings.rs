@@ -136,6 +136,22 @@ async fn more_texts_than_a_provider_takes_are_asked_in_parts() {
 }
 
 #[tokio::test]
+async fn the_mock_has_vectors_that_need_no_provider() {
+    let gateway =
+        run("model_list: [{model_name: 'mock/*', litellm_params: {model: 'mock/*'}}]").await;
+    let body = json!({"model": "mock/echo", "input": ["a", "b", "a"], "dimensions": 16});
+    let read = ask(&gateway, OPENAI, &body).await.json();
+    let vector = |index: usize| read["data"][index]["embedding"].as_array().unwrap().clone();
+    assert_eq!((vector(0).len(), vector(0) == vector(2)), (16, true));
+    assert_ne!(vector(0), vector(1));
+    let length: f64 = vector(0).iter().map(|number| number.as_f64().unwrap().powi(2)).sum();
+    assert!((length - 1.0).abs() < 1e-3, "{length}");
+    let body = json!({"model": "mock/echo", "query": "q", "documents": ["a"]});
+    let ranked = ask(&gateway, "/v1/rerank", &body).await.text();
+    assert!(ranked.contains("the mock provider has no such operation: rerank"));
+}
+
+#[tokio::test]
 async fn each_vendors_client_is_told_in_its_own_words() {
     let (world, _provider) = over("anthropic/claude-sonnet-4-5", []).await;
     let refused = ask(&world, OPENAI, &json!({"model": "vectors", "input": "a"})).await;
