@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ziggurat_core::{
     Answer, ChatReply, Choice, Content, Error, Extras, Operation, Part, Restore, ServiceTier, Str,
-    ToolCallKind,
+    TokenCount, ToolCallKind,
 };
 
 use super::MESSAGE;
@@ -30,6 +30,15 @@ pub(in crate::openai) fn decode(
     let blame = |error: Error| malformed(error.message());
     match operation {
         Operation::Models => models::decode(&root).map_err(blame),
+        // LiteLLM's word, and OpenAI's own in Responses.
+        Operation::CountTokens => {
+            let count = root.get("total_tokens").or_else(|| root.get("input_tokens"));
+            let tokens = count.and_then(|count| count.as_count());
+            let input_tokens = tokens.ok_or_else(|| malformed("it counts no `total_tokens`"))?;
+            let kind = root.get("tokenizer_type").and_then(|kind| kind.as_string());
+            let estimated = kind.as_deref() == Some("estimate");
+            Ok(Answer::TokenCount(TokenCount { input_tokens, estimated }))
+        }
         Operation::Chat => {
             let reply = chat(&root, restore).map_err(blame)?;
             Ok(Answer::Chat(Box::new(reply)))

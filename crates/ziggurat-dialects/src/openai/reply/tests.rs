@@ -308,6 +308,8 @@ fn a_count_of_tokens_is_told_as_litellm_does() {
     let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&told["total_tokens"], &told["tokenizer_type"]), (&12.into(), &"estimate".into()));
     assert_eq!(told["request_model"], ask().model.as_str());
+    let read = OPENAI.decode_reply(Operation::CountTokens, &body, &Restore::default()).unwrap();
+    assert_eq!(read, count);
 }
 
 fn text() -> impl Strategy<Value = Str> {
