@@ -10,10 +10,10 @@
 //! | `edits` | the same | edits them |
 //! | `sse` | server-sent events, each dialect's facts | |
 //! | `event_stream` | messages of AWS's binary streams | |
-//! | `openai_request`, `anthropic_request`, `gemini_request`, `cohere_request`, `ollama_request`, `converse_request` | a caller's request | writes it for providers of each dialect |
-//! | `openai_reply`, `anthropic_reply`, `gemini_reply`, `cohere_reply`, `ollama_reply`, `converse_reply` | a provider's whole answer | writes it for callers of each dialect |
-//! | `openai_stream`, `anthropic_stream`, `gemini_stream`, `cohere_stream`, `ollama_stream`, `converse_stream` | a provider's stream | the same |
-//! | `openai_error`, `anthropic_error`, `gemini_error`, `cohere_error`, `ollama_error`, `converse_error` | a provider's error | the same |
+//! | `openai_request`, `anthropic_request`, `gemini_request`, `cohere_request`, `ollama_request`, `converse_request`, `responses_request` | a caller's request | writes it for providers of each dialect |
+//! | `openai_reply`, `anthropic_reply`, `gemini_reply`, `cohere_reply`, `ollama_reply`, `converse_reply`, `responses_reply` | a provider's whole answer | writes it for callers of each dialect |
+//! | `openai_stream`, `anthropic_stream`, `gemini_stream`, `cohere_stream`, `ollama_stream`, `converse_stream`, `responses_stream` | a provider's stream | the same |
+//! | `openai_error`, `anthropic_error`, `gemini_error`, `cohere_error`, `ollama_error`, `converse_error`, `responses_error` | a provider's error | the same |
 //!
 //! They are run in three ways:
 //!
@@ -43,7 +43,7 @@ mod world;
 #[doc(hidden)]
 pub use libfuzzer_sys;
 
-use ziggurat_dialects::{ANTHROPIC, COHERE, CONVERSE, GEMINI, OLLAMA, OPENAI};
+use ziggurat_dialects::{ANTHROPIC, COHERE, CONVERSE, GEMINI, OLLAMA, OPENAI, RESPONSES};
 
 pub use binary::event_stream;
 pub use edits::edits;
@@ -84,6 +84,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("converse_reply", converse_reply),
     ("converse_stream", converse_stream),
     ("converse_error", converse_error),
+    ("responses_request", responses_request),
+    ("responses_reply", responses_reply),
+    ("responses_stream", responses_stream),
+    ("responses_error", responses_error),
 ];
 
 /// A request of OpenAI's Chat Completions, written for providers of each dialect.
@@ -229,4 +233,24 @@ pub fn converse_stream(data: &[u8]) {
 /// An error of Bedrock's, written for callers of each dialect.
 pub fn converse_error(data: &[u8]) {
     error::error(CONVERSE, data);
+}
+
+/// A request of OpenAI's Responses, written for providers of each dialect.
+pub fn responses_request(data: &[u8]) {
+    request::request(RESPONSES, data);
+}
+
+/// A whole answer of OpenAI's Responses, written for callers of each dialect.
+pub fn responses_reply(data: &[u8]) {
+    reply::reply(RESPONSES, data);
+}
+
+/// A stream of OpenAI's Responses, written for callers of each dialect.
+pub fn responses_stream(data: &[u8]) {
+    stream::stream(RESPONSES, data);
+}
+
+/// An error of OpenAI's Responses, written for callers of each dialect.
+pub fn responses_error(data: &[u8]) {
+    error::error(RESPONSES, data);
 }
