@@ -113,6 +113,7 @@ pub use ziggurat_http as http;
     feature = "rate-limit",
     feature = "retry",
     feature = "route",
+    feature = "split",
     feature = "stack",
     feature = "timeout"
 ))]

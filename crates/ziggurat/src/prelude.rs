@@ -49,6 +49,10 @@ pub use ziggurat_layers::RetryLayer;
 #[doc(no_inline)]
 pub use ziggurat_layers::Route;
 
+#[cfg(feature = "split")]
+#[doc(no_inline)]
+pub use ziggurat_layers::SplitLayer;
+
 #[cfg(feature = "stack")]
 #[doc(no_inline)]
 pub use ziggurat_layers::Stack;

@@ -80,7 +80,12 @@ fn member(chat: &mut Chat, name: &Str, value: &Str) -> Result<(), Error> {
             chat.service_tier = Some(tier.need("type", value, at)?);
             keep_rest(chat, name, &tier);
         }
-        "requestMetadata" => chat.metadata = Some(raw(value, at)?),
+        "requestMetadata" => {
+            if !value.starts_with('{') {
+                return Err(at.error("an object is expected"));
+            }
+            chat.metadata = Some(raw(value, at)?);
+        }
         // The path says these. A body that says them too is a proxy's.
         "modelId" => {}
         "stream" => chat.stream = json::read(value, at, "true or false")?,
