@@ -572,6 +572,15 @@ proptest! {
                     None => parts.push((part, kind, piece.to_string())),
                 }
             }
+            // One that began first comes first, even if another said something before.
+            let began: Vec<PartId> = events
+                .iter()
+                .filter_map(|event| match event {
+                    Event::PartStart { part, .. } => Some(*part),
+                    _ => None,
+                })
+                .collect();
+            parts.sort_by_key(|(part, ..)| began.iter().position(|other| other == part));
             let mut said = std::collections::BTreeMap::<&str, String>::new();
             for (_, kind, piece) in parts {
                 said.entry(kind).or_default().push_str(&piece);
