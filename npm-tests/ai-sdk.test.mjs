@@ -59,8 +59,6 @@ for (const vendor of ["openai chat", "openai responses", "anthropic", "google"])
         tools: { get_weather: weather },
         stopWhen: stepCountIs(2),
         maxRetries: 0,
-        // Nothing is kept here that the client could refer to.
-        providerOptions: { openai: { store: false } },
       };
       const reply = await generateText(ask);
       assert.deepEqual(reply.steps[0].toolCalls[0].input, { city: "Ur" });

@@ -46,7 +46,7 @@ def test_an_answer_has_the_shape_that_the_client_knows(oai, backend):
     [item] = response.output
     assert item.type == "message" and item.role == "assistant" and item.status == "completed"
     assert response.temperature == 0.5
-    assert response.store is False
+    assert response.store is True
     usage = response.usage
     assert usage.input_tokens > 0 and usage.output_tokens > 0
     assert usage.total_tokens == usage.input_tokens + usage.output_tokens
@@ -172,10 +172,87 @@ def test_thoughts_go_back_to_the_model_that_had_them(oai, backend):
     assert turn["content"][0]["type"] in ("thinking", "redacted_thinking")
 
 
-def test_what_the_gateway_does_not_keep_is_refused_by_name(oai, backend):
-    with pytest.raises(openai.BadRequestError) as caught:
-        oai.responses.create(model=backend.model, input="And?", previous_response_id="resp_1")
-    assert caught.value.param == "previous_response_id"
+def said_before(backend) -> list[str]:
+    """What the provider was told, whatever its dialect, but for the instructions."""
+    texts = []
+    for message in backend.sent()["messages"]:
+        content = message["content"]
+        parts = [{"text": content}] if isinstance(content, str) else content
+        texts += [part["text"] for part in parts if "text" in part]
+    return texts
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_conversation_goes_on_from_its_last_answer(oai, backend, stream):
+    def ask(text, previous=None):
+        asked = {"model": backend.model, "input": text, "previous_response_id": previous}
+        if not stream:
+            return oai.responses.create(**asked)
+        with oai.responses.stream(**asked) as events:
+            return events.get_final_response()
+
+    first = ask("one")
+    assert first.store is True
+    second = ask("two", first.id)
+    assert second.previous_response_id == first.id
+    assert second.id != first.id
+    ask("three", second.id)
+    assert said_before(backend) == [
+        "one", first.output_text, "two", second.output_text, "three",
+    ]
+    # The conversation can be taken up again where it was.
+    ask("other", first.id)
+    assert said_before(backend) == ["one", first.output_text, "other"]
+
+
+def test_a_tool_is_called_and_answered_without_repeating_anything(oai, backend):
+    asked = {"model": backend.model, "tools": TOOLS}
+    first = oai.responses.create(input="[tool] city=Ur", **asked)
+    [call] = calls_of(first)
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny in Ur"}
+    second = oai.responses.create(input=[result], previous_response_id=first.id, **asked)
+    assert "sunny in Ur" in second.output_text
+
+
+def test_an_answer_is_found_again_listed_and_forgotten(oai, backend):
+    first = oai.responses.create(model=backend.model, input="one")
+    second = oai.responses.create(
+        model=backend.model, input="two", previous_response_id=first.id
+    )
+    found = oai.responses.retrieve(second.id)
+    assert found.output_text == second.output_text
+    assert found.usage == second.usage
+    items = list(oai.responses.input_items.list(second.id, order="asc", limit=2))
+    assert [item.content[0].text for item in items] == ["one", first.output_text, "two"]
+    assert all(item.id for item in items)
+    latest = oai.responses.input_items.list(second.id, limit=1)
+    assert latest.data[0].content[0].text == "two"
+    assert latest.has_more
+    with pytest.raises(openai.BadRequestError):
+        oai.responses.cancel(second.id)
+    oai.responses.delete(second.id)
+    for ask in (oai.responses.retrieve, oai.responses.delete, oai.responses.cancel):
+        with pytest.raises(openai.NotFoundError):
+            ask(second.id)
+
+
+def test_an_item_is_referred_to(oai, backend):
+    first = oai.responses.create(model=backend.model, input="one")
+    reference = {"type": "item_reference", "id": first.output[0].id}
+    items = [{"role": "user", "content": "one"}, reference, {"role": "user", "content": "two"}]
+    oai.responses.create(model=backend.model, input=items)
+    assert said_before(backend) == ["one", first.output_text, "two"]
+
+
+def test_what_is_not_kept_cannot_be_gone_on_from(oai, backend):
+    first = oai.responses.create(model=backend.model, input="one", store=False)
+    assert first.store is False
+    with pytest.raises(openai.NotFoundError):
+        oai.responses.retrieve(first.id)
+    for unknown in (first.id, "resp_1"):
+        with pytest.raises(openai.BadRequestError) as caught:
+            oai.responses.create(model=backend.model, input="And?", previous_response_id=unknown)
+        assert caught.value.param == "previous_response_id"
 
 
 def test_a_request_that_is_wrong_names_the_member(oai, backend):

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{
-    Answer, Capabilities, Error, Event, Frame, Loss, Losses, Members, Operation, Payload, RawJson,
-    Secret, Str, Typed, Usage,
+    Answer, Capabilities, Content, Error, Event, Frame, Loss, Losses, Members, Operation, Payload,
+    RawJson, Secret, Str, Typed, Usage,
 };
 
 /// A wire format: a handle on its [`Codec`]. Two dialects are equal when their names are.
@@ -129,6 +129,12 @@ pub trait Codec: Send + Sync + 'static {
     fn most_inputs(&self, operation: Operation, model: &str) -> Option<usize> {
         let _ = (operation, model);
         None
+    }
+
+    /// Whether a medium that is named by its address has to be in the request itself here, so that somebody fetches it first.
+    fn inlines(&self, content: &Content) -> bool {
+        let _ = content;
+        false
     }
 
     /// Puts a parameter that is configured in OpenAI's terms (`max_tokens`, `temperature`) into a wire payload where the caller

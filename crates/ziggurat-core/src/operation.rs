@@ -18,6 +18,8 @@ pub enum Operation {
     Rerank,
     /// Whether a text keeps to a provider's rules.
     Moderation,
+    /// Something about an answer that was kept.
+    Stored,
 }
 
 impl Operation {
@@ -31,6 +33,7 @@ impl Operation {
             Self::Embeddings => "embeddings",
             Self::Rerank => "rerank",
             Self::Moderation => "moderation",
+            Self::Stored => "stored",
         }
     }
 }

@@ -276,6 +276,21 @@ impl Reply {
         body
     }
 
+    /// Puts these bytes, in this dialect, in place of a whole body, and settles nothing. Does nothing to any other body.
+    pub fn set_whole(&mut self, bytes: Bytes, dialect: Dialect) {
+        match &self.body {
+            ReplyBody::Answer(answer) => {
+                if let Some(usage) = answer.usage() {
+                    self.report_usage(&usage);
+                }
+            }
+            ReplyBody::Whole(_) => {}
+            _ => return,
+        }
+        self.body = ReplyBody::Whole(bytes);
+        self.head.dialect = Some(dialect);
+    }
+
     /// Reports the usage of a whole reply.
     pub fn report_usage(&mut self, usage: &Usage) {
         self.seen |= Facts::USAGE;

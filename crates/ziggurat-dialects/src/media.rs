@@ -1,7 +1,21 @@
 //! Media inside requests: data URLs, and what the bytes really are.
 
 use memchr::memchr;
-use ziggurat_core::{Source, Str};
+use ziggurat_core::{Content, Source, Str};
+
+/// The address of a medium that is given by one.
+pub(crate) fn address(content: &Content) -> Option<&str> {
+    match content {
+        Content::Image { source, .. }
+        | Content::Audio { source, .. }
+        | Content::Video { source, .. }
+        | Content::Document { source, .. } => match source {
+            Source::Url(url) => Some(url),
+            _ => None,
+        },
+        _ => None,
+    }
+}
 
 /// A medium given as an address: inside it if that is a data URL, else behind it.
 #[must_use]

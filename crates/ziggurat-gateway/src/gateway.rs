@@ -85,8 +85,21 @@ impl Gateway {
             return Err(report);
         }
         let registries = registries.clone();
+        let conversations = match registries.conversations(&config) {
+            Ok(conversations) => conversations,
+            Err(error) => {
+                report.errors.push(config.problem("ziggurat.conversations", error.to_string()));
+                return Err(report);
+            }
+        };
         let made = registries.caches(&config).and_then(|caches| {
-            let calls = stack::calls(&config, &registries, caches.clone(), catalogue.clone())?;
+            let calls = stack::calls(
+                &config,
+                &registries,
+                caches.clone(),
+                conversations,
+                catalogue.clone(),
+            )?;
             Ok((calls, caches))
         });
         let (calls, caches) = match made {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ziggurat_core::{Call, ErrorKind};
-use ziggurat_http::Disconnect;
+use ziggurat_http::{Disconnect, Fetcher};
 use ziggurat_layers::cache::{CacheScope as Scope, Caches};
 use ziggurat_layers::fallback::FallbackPolicy;
 use ziggurat_layers::rate_limit::{By, LimitRules, Limits, Outage};
@@ -284,6 +284,19 @@ fn cool_down(config: &Config) -> CoolDown {
         Some(counts) => cool_down.policy(allowed_fails(counts)),
         None => cool_down,
     }
+}
+
+/// Who fetches what providers take only as bytes, if anybody does.
+#[must_use]
+pub fn fetcher(config: &Config) -> Option<Fetcher> {
+    let settings = &config.ziggurat.media;
+    let most = usize::try_from(settings.max_bytes).unwrap_or(usize::MAX);
+    let fetcher = Fetcher::new()
+        .max_bytes(most)
+        .timeout(settings.timeout)
+        .allow_private(settings.allow_private);
+    let networks = settings.allow_networks.iter().copied();
+    settings.fetch.then(|| networks.fold(fetcher, Fetcher::allow_network))
 }
 
 /// How long the beginning of a stream is held back.

@@ -21,9 +21,12 @@ use ziggurat_providers::Catalogue;
 use ziggurat_store::redis::{
     BadSettings, CacheStore, LimitStore, Redis, Settings, SharedCoolDowns,
 };
+use ziggurat_store::sqlite::{Bounds, Conversations, OpenError};
 
 use crate::checks::Checks;
-use crate::config::{Config, OwnCacheSettings, OwnRedisSettings, Problem, RedisSettings};
+use crate::config::{
+    Config, ConversationSettings, OwnCacheSettings, OwnRedisSettings, Problem, RedisSettings,
+};
 use crate::prices;
 
 /// The books of a gateway. Clones share them.
@@ -59,8 +62,12 @@ pub struct Registries {
     sharing: Arc<Mutex<Option<Sharing>>>,
     transports: Arc<Mutex<HashMap<TransportOptions, Transport>>>,
     cache: Arc<Mutex<Option<Kept>>>,
+    conversations: Arc<Mutex<Option<Remembered>>>,
     catalogue: Arc<Mutex<Option<Arc<Catalogue>>>>,
 }
+
+/// Conversations that are kept, and what was configured of them: when that changes, they are others.
+type Remembered = (ConversationSettings, Arc<Conversations>);
 
 /// Answers that are kept, and what was configured of them: when that changes, they are others.
 #[derive(Debug)]
@@ -207,6 +214,32 @@ impl Registries {
             (_, None) => caches = caches.local(own.max_bytes),
         }
         Ok(Some(Arc::new(caches)))
+    }
+
+    /// Conversations that are kept: the same as long as what is configured of them is the same.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be used.
+    pub(crate) fn conversations(
+        &self,
+        config: &Config,
+    ) -> Result<Option<Arc<Conversations>>, OpenError> {
+        let settings = &config.ziggurat.conversations;
+        if !settings.enabled {
+            return Ok(None);
+        }
+        let mut kept = lock(&self.conversations);
+        if let Some((_, conversations)) = kept.as_ref().filter(|(known, _)| known == settings) {
+            return Ok(Some(Arc::clone(conversations)));
+        }
+        let bounds = Bounds::default().max_bytes(settings.max_bytes).keep(settings.keep);
+        let conversations = Arc::new(match &settings.path {
+            Some(path) => Conversations::open(path, bounds)?,
+            None => Conversations::in_memory(bounds),
+        });
+        *kept = Some((settings.clone(), Arc::clone(&conversations)));
+        Ok(Some(conversations))
     }
 
     /// Keeps these answers for the configurations to come, and the connection to the server of this one; those to others close

@@ -10,15 +10,17 @@ use tower::ServiceBuilder;
 use tower::util::{Either, option_layer};
 use ziggurat_core::Credentials;
 use ziggurat_http::{
-    Admission, AdmissionLayer, Authorize, AuthorizeLayer, Deployment, FrontDoor, FrontDoorLayer,
-    Translate, TranslateLayer, Transport,
+    Admission, AdmissionLayer, Authorize, AuthorizeLayer, Deployment, Fetch, FetchLayer, Fetcher,
+    FrontDoor, FrontDoorLayer, Translate, TranslateLayer, Transport,
 };
 use ziggurat_layers::cache::Caches;
 use ziggurat_layers::route::Route;
 use ziggurat_layers::{
-    Access, Cache, Fallback, Peek, RateLimit, Retry, Split, SplitLayer, Timeout, TimeoutLayer,
+    Access, Cache, Conversation, ConversationLayer, Fallback, Peek, RateLimit, Retry, Split,
+    SplitLayer, Timeout, TimeoutLayer,
 };
 use ziggurat_store::redis::BadSettings;
+use ziggurat_store::sqlite::Conversations;
 
 use crate::config::{Config, Timeouts};
 use crate::door::admin::{Admin, AdminLayer};
@@ -35,9 +37,11 @@ use crate::registries::Registries;
 use crate::upstream::Upstream;
 
 /// What stands around one provider.
-pub type Stack = Peek<Timeout<Split<Translate<Authorize<Transport>>>>>;
+pub type Stack = Fetch<Peek<Timeout<Split<Translate<Authorize<Transport>>>>>>;
 /// What answers calls.
-pub type Calls = Observe<Extras<Access<Models<Names<Cached<Limited<Tried>>>>>>>;
+pub type Calls = Observe<Extras<Access<Models<Remembered<Names<Cached<Limited<Tried>>>>>>>>;
+/// With a memory of conversations, where there is one.
+pub type Remembered<S> = Either<Conversation<S>, S>;
 /// With a cache, where there is one.
 pub type Cached<S> = Either<Cache<S>, S>;
 /// With limits, where there are any.
@@ -63,6 +67,7 @@ pub(crate) fn provider(
     credentials: Option<Arc<dyn Credentials>>,
     config: &Config,
     timeouts: &Timeouts,
+    fetcher: Option<Fetcher>,
     transport: Transport,
 ) -> Stack {
     let clocks = TimeoutLayer::new()
@@ -70,6 +75,8 @@ pub(crate) fn provider(
         .idle(timeouts.idle)
         .attempt(timeouts.attempt);
     ServiceBuilder::new()
+        // Above the clocks: what somebody else's server takes for a picture is not the provider's time.
+        .layer(FetchLayer::maybe(fetcher, Arc::clone(&deployment)))
         // A provider that fails in its first event has failed: the caller gets the status of an error, not a 200.
         .layer(policies::peek(config))
         // Next to the provider, so that a time that runs out is the provider's failure, like any other.
@@ -92,6 +99,7 @@ pub(crate) fn calls(
     config: &Config,
     registries: &Registries,
     caches: Option<Arc<Caches>>,
+    conversations: Option<Arc<Conversations>>,
     catalogue: Catalogue,
 ) -> Result<Calls, BadSettings> {
     let access = policies::access(config);
@@ -106,6 +114,10 @@ pub(crate) fn calls(
         .layer(access.clone())
         // Below what refuses, above all that is for calls to a model: a list of models asks nobody.
         .layer(ModelsLayer::new(catalogue.clone()))
+        // Above all that looks at a conversation, which is all there from here on; by the caller's name for the model.
+        .layer(option_layer(
+            conversations.map(|store| ConversationLayer::new(ziggurat_dialects::RESPONSES, store)),
+        ))
         // Below the question whether a caller may use a name, above all that knows a model by its own.
         .layer(NamesLayer::new(config))
         // Above all that counts: a hit costs nothing.

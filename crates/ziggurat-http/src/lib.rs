@@ -22,6 +22,8 @@
 
 mod admission;
 mod authorize;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 mod front;
 #[cfg(feature = "serve")]
 mod serve;
@@ -31,6 +33,8 @@ pub mod transport;
 
 pub use admission::{Admission, AdmissionLayer, AdmittedBody, InFlight};
 pub use authorize::{Authorize, AuthorizeFuture, AuthorizeLayer};
+#[cfg(feature = "fetch")]
+pub use fetch::{Fetch, FetchLayer, Fetcher};
 pub use front::{
     Disconnect, Drains, FrontDoor, FrontDoorLayer, NotFound, ResponseBody, ResponseFuture, Route,
     Routes, Streaming, refuse, request_id,

@@ -24,6 +24,7 @@
 //! | --- | --- | --- |
 //! | `access` | [`AccessLayer`] | asks whether a caller may use a model, and these parameters |
 //! | `cache` | [`CacheLayer`] | answers equal calls with what is known already, streams too; equal calls at one time are made once |
+//! | `conversation` | [`ConversationLayer`] | keeps answers, so that a caller sends what is new of a conversation and no more (OpenAI Responses) |
 //! | `fallback` | [`FallbackLayer`] | asks another model when one fails |
 //! | `peek` | [`PeekLayer`] | holds the head back until content has come, so that `Ok` is the commit point |
 //! | `retry` | [`RetryLayer`] | tries a call that failed again, within a budget |
@@ -41,6 +42,8 @@
 pub mod access;
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "conversation")]
+pub mod conversation;
 #[cfg(feature = "fallback")]
 pub mod fallback;
 #[cfg(feature = "peek")]
@@ -58,13 +61,19 @@ pub mod stack;
 #[cfg(feature = "timeout")]
 pub mod timeout;
 
+#[cfg(any(feature = "cache", feature = "conversation"))]
+mod credentials;
 #[cfg(any(feature = "access", feature = "fallback"))]
 mod forbidden;
+#[cfg(any(feature = "cache", feature = "conversation"))]
+mod store;
 
 #[cfg(feature = "access")]
 pub use access::{Access, AccessLayer};
 #[cfg(feature = "cache")]
 pub use cache::{Cache, CacheLayer};
+#[cfg(feature = "conversation")]
+pub use conversation::{Conversation, ConversationLayer};
 #[cfg(feature = "fallback")]
 pub use fallback::{Fallback, FallbackLayer};
 #[cfg(feature = "peek")]

@@ -32,6 +32,7 @@
 //! | --- | --- |
 //! | [`observe`](Stack::observe) | sees every call, also what the others refuse |
 //! | [`access`](Stack::access) | before anything answers, counts or holds something for a call |
+//! | [`conversation`](Stack::conversation) | all below see all of a conversation |
 //! | [`guard`](Stack::guard) | what must not be asked is not answered from memory either |
 //! | [`cache`](Stack::cache) | a hit costs nothing below |
 //! | [`rate_limit`](Stack::rate_limit) | a call counts once, however often it is tried; what is refused holds no money |
@@ -73,6 +74,7 @@ use tower_layer::{Identity, Layer};
 pub struct Stack<
     O = Identity,
     A = Identity,
+    M = Identity,
     G = Identity,
     C = Identity,
     L = Identity,
@@ -84,6 +86,7 @@ pub struct Stack<
 > {
     observe: O,
     access: A,
+    conversation: M,
     guard: G,
     cache: C,
     rate_limit: L,
@@ -100,6 +103,7 @@ impl Stack {
         Self {
             observe: Identity::new(),
             access: Identity::new(),
+            conversation: Identity::new(),
             guard: Identity::new(),
             cache: Identity::new(),
             rate_limit: Identity::new(),
@@ -133,19 +137,27 @@ macro_rules! place {
 place! {
     []
     observe
-    [A access, G guard, C cache, L rate_limit, B budget, F fallback, R retry, P peek, T timeout]
+    [A access, M conversation, G guard, C cache, L rate_limit, B budget, F fallback, R retry, P peek, T timeout]
     /// Sees every call and its end, also what the others refuse: outermost.
 }
 
 place! {
     [O observe]
     access
-    [G guard, C cache, L rate_limit, B budget, F fallback, R retry, P peek, T timeout]
+    [M conversation, G guard, C cache, L rate_limit, B budget, F fallback, R retry, P peek, T timeout]
     /// Asks who may do what, before anything answers, counts or holds something for the call.
 }
 
 place! {
     [O observe, A access]
+    conversation
+    [G guard, C cache, L rate_limit, B budget, F fallback, R retry, P peek, T timeout]
+    /// Puts what was said before into a request that only refers to it. Above all that looks at a conversation, guards among
+    /// them, and all that counts its tokens.
+}
+
+place! {
+    [O observe, A access, M conversation]
     guard
     [C cache, L rate_limit, B budget, F fallback, R retry, P peek, T timeout]
     /// Refuses or rewrites prompts and reads answers. Above the cache: what must not be asked is not answered from memory, and
@@ -153,14 +165,14 @@ place! {
 }
 
 place! {
-    [O observe, A access, G guard]
+    [O observe, A access, M conversation, G guard]
     cache
     [L rate_limit, B budget, F fallback, R retry, P peek, T timeout]
     /// Answers what is known already. Above all that counts: a hit costs nothing below.
 }
 
 place! {
-    [O observe, A access, G guard, C cache]
+    [O observe, A access, M conversation, G guard, C cache]
     rate_limit
     [B budget, F fallback, R retry, P peek, T timeout]
     /// Counts requests, tokens and calls in flight. Above budgets, whose holds a refused call shall not take, and above all that
@@ -168,7 +180,7 @@ place! {
 }
 
 place! {
-    [O observe, A access, G guard, C cache, L rate_limit]
+    [O observe, A access, M conversation, G guard, C cache, L rate_limit]
     budget
     [F fallback, R retry, P peek, T timeout]
     /// Reserves what the call may cost and settles what it did. Above all that tries again, so that all attempts are paid from
@@ -176,21 +188,21 @@ place! {
 }
 
 place! {
-    [O observe, A access, G guard, C cache, L rate_limit, B budget]
+    [O observe, A access, M conversation, G guard, C cache, L rate_limit, B budget]
     fallback
     [R retry, P peek, T timeout]
     /// Asks another model. Above the retries, because a model is given up when trying it again did not help.
 }
 
 place! {
-    [O observe, A access, G guard, C cache, L rate_limit, B budget, F fallback]
+    [O observe, A access, M conversation, G guard, C cache, L rate_limit, B budget, F fallback]
     retry
     [P peek, T timeout]
     /// Tries again. Above the choice of a deployment, so that each attempt is routed afresh.
 }
 
 place! {
-    [O observe, A access, G guard, C cache, L rate_limit, B budget, F fallback, R retry]
+    [O observe, A access, M conversation, G guard, C cache, L rate_limit, B budget, F fallback, R retry]
     peek
     [T timeout]
     /// Makes of an overload inside a 200 an error. Below all that decides on `Result`, and above the clocks, whose errors are then
@@ -198,14 +210,14 @@ place! {
 }
 
 place! {
-    [O observe, A access, G guard, C cache, L rate_limit, B budget, F fallback, R retry, P peek]
+    [O observe, A access, M conversation, G guard, C cache, L rate_limit, B budget, F fallback, R retry, P peek]
     timeout
     []
     /// Gives up on a provider. Next to it, so that a time that runs out is its failure, like any other. As with
     /// [`peek`](Self::peek), around each deployment where there are several.
 }
 
-impl<O, A, G, C, L, B, F, R, P, T> Stack<O, A, G, C, L, B, F, R, P, T> {
+impl<O, A, M, G, C, L, B, F, R, P, T> Stack<O, A, M, G, C, L, B, F, R, P, T> {
     /// The service with all layers around it.
     pub fn service<Z>(&self, inner: Z) -> <Self as Layer<Z>>::Service
     where
@@ -215,7 +227,7 @@ impl<O, A, G, C, L, B, F, R, P, T> Stack<O, A, G, C, L, B, F, R, P, T> {
     }
 }
 
-impl<Z, O, A, G, C, L, B, F, R, P, T> Layer<Z> for Stack<O, A, G, C, L, B, F, R, P, T>
+impl<Z, O, A, M, G, C, L, B, F, R, P, T> Layer<Z> for Stack<O, A, M, G, C, L, B, F, R, P, T>
 where
     T: Layer<Z>,
     P: Layer<T::Service>,
@@ -225,7 +237,8 @@ where
     L: Layer<B::Service>,
     C: Layer<L::Service>,
     G: Layer<C::Service>,
-    A: Layer<G::Service>,
+    M: Layer<G::Service>,
+    A: Layer<M::Service>,
     O: Layer<A::Service>,
 {
     type Service = O::Service;
@@ -239,15 +252,17 @@ where
         let inner = self.rate_limit.layer(inner);
         let inner = self.cache.layer(inner);
         let inner = self.guard.layer(inner);
+        let inner = self.conversation.layer(inner);
         let inner = self.access.layer(inner);
         self.observe.layer(inner)
     }
 }
 
-impl<O, A, G, C, L, B, F, R, P, T> fmt::Debug for Stack<O, A, G, C, L, B, F, R, P, T>
+impl<O, A, M, G, C, L, B, F, R, P, T> fmt::Debug for Stack<O, A, M, G, C, L, B, F, R, P, T>
 where
     O: fmt::Debug,
     A: fmt::Debug,
+    M: fmt::Debug,
     G: fmt::Debug,
     C: fmt::Debug,
     L: fmt::Debug,
@@ -261,6 +276,7 @@ where
         f.debug_list()
             .entry(&self.observe)
             .entry(&self.access)
+            .entry(&self.conversation)
             .entry(&self.guard)
             .entry(&self.cache)
             .entry(&self.rate_limit)
@@ -290,9 +306,10 @@ mod tests {
         }
     }
 
-    const ORDER: [&str; 11] = [
+    const ORDER: [&str; 12] = [
         "observe",
         "access",
+        "conversation",
         "guard",
         "cache",
         "rate_limit",
@@ -312,10 +329,9 @@ mod tests {
     #[test]
     fn the_order_of_calls_does_not_matter() {
         fn both<T>(_: &T, _: &T) {}
-        let down = stack!(observe access guard cache rate_limit budget fallback retry peek timeout);
-        let up = stack!(timeout peek retry fallback budget rate_limit cache guard access observe);
-        let mixed =
-            stack!(retry observe cache timeout access peek budget guard fallback rate_limit);
+        let down = stack!(observe access conversation guard cache rate_limit budget fallback retry peek timeout);
+        let up = stack!(timeout peek retry fallback budget rate_limit cache guard conversation access observe);
+        let mixed = stack!(retry observe cache timeout access peek budget guard fallback conversation rate_limit);
         both(&down, &up);
         both(&down, &mixed);
         for stack in [down, up, mixed] {

@@ -27,11 +27,13 @@
 //! # }
 //! ```
 //!
-//! What the keys are, how long they live and what happens while Redis is away, the module `redis` says.
+//! What the keys are, how long they live and what happens while Redis is away, the module `redis` says; what a file of SQLite holds,
+//! the module `sqlite`.
 //!
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `redis` | on | the stores in Redis |
+//! | `sqlite` | off | conversations in SQLite: a file, or memory |
 //! | `tls` | off | `rediss://`, through rustls |
 //! | `cluster` | off | a Redis Cluster |
 //!
@@ -39,3 +41,5 @@
 
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

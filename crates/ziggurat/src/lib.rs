@@ -108,6 +108,7 @@ pub use ziggurat_http as http;
 #[cfg(any(
     feature = "access",
     feature = "cache",
+    feature = "conversation",
     feature = "fallback",
     feature = "peek",
     feature = "rate-limit",
@@ -122,6 +123,6 @@ pub use ziggurat_layers as layers;
 #[cfg(feature = "providers")]
 #[doc(inline)]
 pub use ziggurat_providers as providers;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "sqlite"))]
 #[doc(inline)]
 pub use ziggurat_store as store;

@@ -21,6 +21,10 @@ pub use ziggurat_http::{AdmissionLayer, Deployment, FrontDoorLayer, TranslateLay
 #[doc(no_inline)]
 pub use ziggurat_http::Transport;
 
+#[cfg(feature = "fetch")]
+#[doc(no_inline)]
+pub use ziggurat_http::{FetchLayer, Fetcher};
+
 #[cfg(feature = "access")]
 #[doc(no_inline)]
 pub use ziggurat_layers::AccessLayer;
@@ -28,6 +32,10 @@ pub use ziggurat_layers::AccessLayer;
 #[cfg(feature = "cache")]
 #[doc(no_inline)]
 pub use ziggurat_layers::CacheLayer;
+
+#[cfg(feature = "conversation")]
+#[doc(no_inline)]
+pub use ziggurat_layers::ConversationLayer;
 
 #[cfg(feature = "fallback")]
 #[doc(no_inline)]

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::{Body, Chat, Dialect, Embed, Error, Operation, RawJson, Rerank, Segments, Str};
+use crate::{Body, Chat, Dialect, Embed, Error, Operation, RawJson, Rerank, Segments, Stored, Str};
 
 use edit::{Edit, Edits};
 pub use members::Members;
@@ -67,6 +67,8 @@ pub enum Typed {
     Embed(Arc<Embed>),
     /// What is to be put in order.
     Rerank(Arc<Rerank>),
+    /// What is asked of an answer that was kept.
+    Stored(Stored),
     /// Something that only its own dialect has a word for: it can be passed on as it came, and nowhere else.
     Own(Operation),
 }
@@ -81,6 +83,7 @@ impl Typed {
             Self::Models(_) => Operation::Models,
             Self::Embed(_) => Operation::Embeddings,
             Self::Rerank(_) => Operation::Rerank,
+            Self::Stored(_) => Operation::Stored,
             Self::Own(operation) => *operation,
         }
     }
@@ -90,7 +93,9 @@ impl Typed {
     pub fn chat(&self) -> Option<&Arc<Chat>> {
         match self {
             Self::Chat(chat) | Self::CountTokens(chat) => Some(chat),
-            Self::Models(_) | Self::Embed(_) | Self::Rerank(_) | Self::Own(_) => None,
+            Self::Models(_) | Self::Embed(_) | Self::Rerank(_) | Self::Stored(_) | Self::Own(_) => {
+                None
+            }
         }
     }
 }

@@ -34,9 +34,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ziggurat_core::{
-    Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, ErrorKind, Glance,
-    Losses, Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
-    StreamEncoder, Target, Typed,
+    Answer, Ask, Codec, Content, CutOptions, Cutter, Dialect, EncodedRequest, Error, ErrorKind,
+    Glance, Losses, Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str,
+    StreamDecoder, StreamEncoder, Target, Typed,
 };
 
 use crate::framing::event_stream::EventStreamCutter;
@@ -124,6 +124,10 @@ impl Codec for Converse {
         let config = payload.member("inferenceConfig")?;
         let config: crate::json::Fields<'_> = serde_json::from_str(&config).ok()?;
         config.get("maxTokens")?.parse().ok()
+    }
+
+    fn inlines(&self, content: &Content) -> bool {
+        crate::media::address(content).is_some_and(|address| !address.starts_with("s3://"))
     }
 
     fn set_default(&self, payload: &mut Payload, name: &Str, value: &RawJson) {

@@ -32,9 +32,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ziggurat_core::{
-    Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, ErrorKind, Glance,
-    Losses, Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
-    StreamEncoder, Target, Typed,
+    Answer, Ask, Codec, Content, CutOptions, Cutter, Dialect, EncodedRequest, Error, ErrorKind,
+    Glance, Losses, Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str,
+    StreamDecoder, StreamEncoder, Target, Typed,
 };
 
 pub(crate) use camel::camel as camel_name;
@@ -42,6 +42,7 @@ pub(crate) use words::word;
 
 use crate::framing::sse::SseCutter;
 use crate::hints::InPath;
+use crate::media;
 
 /// Gemini `generateContent`.
 pub const GEMINI: Dialect = Dialect::new(&Gemini);
@@ -135,6 +136,14 @@ impl Codec for Gemini {
 
     fn output_bound(&self, payload: &Payload) -> Option<u64> {
         request::output_bound(payload)
+    }
+
+    fn inlines(&self, content: &Content) -> bool {
+        // What Google has itself it reads from where it is; other addresses newer models of Vertex alone.
+        const GOOGLES: [&str; 4] =
+            ["gs://", "https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/"];
+        media::address(content)
+            .is_some_and(|address| !GOOGLES.iter().any(|own| address.starts_with(own)))
     }
 
     fn set_default(&self, payload: &mut Payload, name: &Str, value: &RawJson) {

@@ -28,13 +28,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ziggurat_core::{
-    Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, Glance, Losses,
-    Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
+    Answer, Ask, Codec, Content, CutOptions, Cutter, Dialect, EncodedRequest, Error, Glance,
+    Losses, Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
     StreamEncoder, Target, Typed,
 };
 
 use crate::framing::ndjson::LineCutter;
 use crate::hints::bearer;
+use crate::media;
 
 pub(crate) use words::word;
 
@@ -106,6 +107,10 @@ impl Codec for Ollama {
 
     fn output_bound(&self, payload: &Payload) -> Option<u64> {
         request::output_bound(payload)
+    }
+
+    fn inlines(&self, content: &Content) -> bool {
+        matches!(content, Content::Image { .. }) && media::address(content).is_some()
     }
 
     fn set_default(&self, payload: &mut Payload, name: &Str, value: &RawJson) {

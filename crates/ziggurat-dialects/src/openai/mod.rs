@@ -26,12 +26,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use ziggurat_core::{
-    Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, Glance, Losses,
-    Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
+    Answer, Ask, Codec, Content, CutOptions, Cutter, Dialect, EncodedRequest, Error, Glance,
+    Losses, Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
     StreamEncoder, Target, Typed,
 };
 
 use crate::framing::sse::SseCutter;
+use crate::media;
 use crate::openai_api::{
     self, KEEP_ALIVE, LONGEST_NAME, REPLY_HEADERS, REQUEST_HEADERS, REQUEST_ID, STEERING_HEADERS,
     error, models,
@@ -118,6 +119,12 @@ impl Codec for OpenAi {
         let number = |name| payload.member(name)?.parse::<u64>().ok();
         let each = number("max_completion_tokens").or_else(|| number("max_tokens"))?;
         Some(each.saturating_mul(number("n").unwrap_or(1)))
+    }
+
+    fn inlines(&self, content: &Content) -> bool {
+        // Pictures alone are read from where they are.
+        matches!(content, Content::Audio { .. } | Content::Document { .. })
+            && media::address(content).is_some()
     }
 
     fn set_default(&self, payload: &mut Payload, name: &Str, value: &RawJson) {

@@ -27,12 +27,13 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use ziggurat_core::{
-    Answer, Ask, Codec, CutOptions, Cutter, Dialect, EncodedRequest, Error, Glance, Losses,
-    Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
+    Answer, Ask, Codec, Content, CutOptions, Cutter, Dialect, EncodedRequest, Error, Glance,
+    Losses, Members, Operation, Payload, Prepared, RawJson, Restore, Secret, Str, StreamDecoder,
     StreamEncoder, Target, Typed,
 };
 
 use crate::framing::sse::SseCutter;
+use crate::media;
 use crate::openai_api::{
     self, KEEP_ALIVE, REPLY_HEADERS, REQUEST_HEADERS, REQUEST_ID, STEERING_HEADERS, error, models,
 };
@@ -102,6 +103,10 @@ impl Codec for Responses {
 
     fn output_bound(&self, payload: &Payload) -> Option<u64> {
         payload.member("max_output_tokens")?.parse().ok()
+    }
+
+    fn inlines(&self, content: &Content) -> bool {
+        matches!(content, Content::Audio { .. }) && media::address(content).is_some()
     }
 
     fn set_default(&self, payload: &mut Payload, name: &Str, value: &RawJson) {

@@ -30,9 +30,10 @@ pub(crate) fn lost(path: &str) -> Option<(Severity, &'static str)> {
         // Whoever has no such reasoning has nothing to leave out.
         ENCRYPTED => return None,
         // What was said before is with the provider, and what is new makes no sense alone.
-        "previous_response_id" | "conversation" => {
-            (Severity::Grave, "no conversations are held there, send all of it as `input`")
-        }
+        "previous_response_id" | "conversation" => (
+            Severity::Grave,
+            "it is not known here: it may be too old, somebody else's, or never kept; send all of the conversation as `input`",
+        ),
         "prompt" => (Severity::Grave, "prompts are not kept there, send it as `instructions`"),
         "background" => (Severity::Grave, "answers are not written in the background there"),
         "tool_choice" => (Severity::Doubtful, "the target has no such choice"),

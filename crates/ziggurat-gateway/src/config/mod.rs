@@ -182,7 +182,16 @@
 //! | `cache.scope` | `key`, `team`, `organization`, `global` | `key` |
 //! | `cache.single_flight` | boolean | `true` |
 //! | `cache.memory_ttl` | duration, above 0 | what Redis holds is not kept in memory |
+//! | `conversations.enabled` | boolean: whether what callers of OpenAI Responses say is kept, so that they can go on from it | `true` |
+//! | `conversations.path` | the file in which it is kept; SQLite's | in memory |
+//! | `conversations.max_bytes` | size, at least `1MiB` | `64MiB`, in a file `1GiB` |
+//! | `conversations.keep` | duration, above 0 | `30d` |
 //! | `disconnect` | `cut`, `drain`, `{drain: {tokens, time}}`, or a mapping of `default` and `models` to such | `cut` |
+//! | `media.fetch` | boolean: whether pictures and documents that a request names by their address are fetched for providers that take only their bytes | `true` |
+//! | `media.max_bytes` | size: of all that one call names | `20MiB` |
+//! | `media.timeout` | duration, above 0: of one address | `30s` |
+//! | `media.allow_networks` | networks (`10.1.0.0/16`) or addresses that are asked though they are not on the public internet | none |
+//! | `media.allow_private` | boolean: whether all are | `false` |
 //! | `health_checks.timeout` | duration, above 0 | `60s` |
 //! | `health_checks.concurrency` | checks under way, above 0 | `4` |
 //! | `reload.watch` | duration, above 0; `off` | `2s` |
@@ -230,9 +239,9 @@ pub use self::deployment::{DeploymentConfig, ModelInfo};
 pub use self::env::{Environment, Overlay, ProcessEnvironment, Variables};
 pub use self::fallbacks::{FallbackRule, Fallbacks, Reference};
 pub use self::own::{
-    Admission, CacheScope, Disconnect, DisconnectSettings, Headers, HealthCheckSettings, Limits,
-    OwnCacheSettings, OwnRedisSettings, PeekSettings, Quota, RateLimitSettings, ReloadSettings,
-    RetrySettings, Settings, Timeouts,
+    Admission, CacheScope, ConversationSettings, Disconnect, DisconnectSettings, Headers,
+    HealthCheckSettings, Limits, MediaSettings, OwnCacheSettings, OwnRedisSettings, PeekSettings,
+    Quota, RateLimitSettings, ReloadSettings, RetrySettings, Settings, Timeouts,
 };
 pub use self::params::Parameters;
 pub use self::problem::{Place, Problem, ProblemKind, Report};

@@ -16,13 +16,14 @@ use tower_layer::Layer;
 use ziggurat_core::{Capabilities, Credentials, Error, ErrorKind, Price, RawJson, Secret, Str};
 use ziggurat_dialects::{ANTHROPIC, GEMINI, KeyHeader, RESPONSES};
 use ziggurat_http::transport::TransportOptions;
-use ziggurat_http::{Deployment, Transport};
+use ziggurat_http::{Deployment, Fetcher, Transport};
 use ziggurat_layers::RateLimitLayer;
 use ziggurat_layers::route::{Captured, Endpoint};
 use ziggurat_providers::{Catalogue, Provider, Providers, UnknownModel};
 
 use crate::config::{Config, DeploymentConfig, Environment, ModelInfo, Problem};
 use crate::mock::{self, Mock};
+use crate::policies;
 use crate::registries::Registries;
 use crate::stack::{self, Limited};
 use crate::upstream::Upstream;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     registries: Registries,
     options: TransportOptions,
     transport: Transport,
+    /// Fetches what providers take only as bytes.
+    fetcher: Option<Fetcher>,
     providers: Providers,
     /// What the environment says of keys and addresses.
     variables: HashMap<Str, Secret>,
@@ -102,6 +105,7 @@ impl Shared {
             .http2_shards
             .map_or(0, |shards| usize::try_from(shards.get()).unwrap_or(usize::MAX));
         let shared = Self {
+            fetcher: policies::fetcher(config),
             config: config.clone(),
             registries: registries.clone(),
             transport: registries.transport(&options),
@@ -229,7 +233,10 @@ impl Maker {
             let transport = self.shared.transport.clone();
             let credentials = credentials.clone();
             let deployment = Arc::clone(&deployment);
-            self.limited(stack::provider(deployment, credentials, config, &timeouts, transport))
+            let fetcher = self.shared.fetcher.clone();
+            let stack =
+                stack::provider(deployment, credentials, config, &timeouts, fetcher, transport);
+            self.limited(stack)
         };
         let service = Upstream::provider(
             found.provider.prefix().into(),

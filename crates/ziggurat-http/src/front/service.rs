@@ -60,7 +60,10 @@ where
                     format!("this path takes {allow}, not {}", request.method()),
                 );
                 let mut response = refusal(dialect, request.headers(), &error, &self.settings);
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+                response.headers_mut().insert(
+                    header::ALLOW,
+                    HeaderValue::from_str(&allow).unwrap_or(HeaderValue::from_static("POST")),
+                );
                 ResponseFuture::refused(response)
             }
             Found::Nothing => ResponseFuture::otherwise(self.otherwise.call(request)),

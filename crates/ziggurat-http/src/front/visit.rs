@@ -9,7 +9,7 @@ use http_body::Body as HttpBody;
 
 use ziggurat_core::{
     Ask, Call, CallHead, Caller, End, Error, ErrorKind, Guard, Operation, Payload, RawJson, Reply,
-    ReplyBody, ReplyHead, Str, Typed,
+    ReplyBody, ReplyHead, Stored, Str, Typed,
 };
 
 use super::body::{ResponseBody, Waiting};
@@ -78,6 +78,10 @@ impl Visit {
     /// Makes a call of a body.
     pub(super) fn call(&self, bytes: Bytes, head: &Arc<CallHead>) -> Result<Call, Error> {
         let (dialect, operation) = (self.route.dialect, self.route.operation);
+        if let (Some(action), Some(id)) = (self.route.stored, &self.route.model) {
+            let payload = Payload::typed(Typed::Stored(Stored::new(id.clone(), action)));
+            return Ok(Call::new(Arc::clone(head), Str::new(), false, payload));
+        }
         if operation == Operation::Models {
             let model = match self.route.posts {
                 true => Some(self.model(&Payload::wire(dialect, operation, bytes)?)?),

@@ -7,9 +7,9 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use ziggurat_core::{
-    Capabilities, Dialect, Error, LossPolicy, Operation, Price, RawJson, Secret, Str,
+    Capabilities, Content, Dialect, Error, LossPolicy, Operation, Price, RawJson, Secret, Str,
 };
-use ziggurat_dialects::{Quirks, Variant};
+use ziggurat_dialects::{ANTHROPIC, Quirks, Variant};
 
 use crate::front::escape;
 
@@ -260,6 +260,14 @@ impl Deployment {
     pub fn most_inputs(&self) -> Option<usize> {
         let model = self.model.as_deref().unwrap_or_default();
         self.dialect.most_inputs(Operation::Embeddings, model)
+    }
+
+    /// Whether a medium that is named by its address has to be in the request itself here.
+    #[must_use]
+    pub fn inlines(&self, content: &Content) -> bool {
+        // Claude reads addresses at its vendor's alone: what other clouds have of it names the model in the path.
+        let elsewhere = self.dialect == ANTHROPIC && self.ready.in_path;
+        elsewhere || self.dialect.inlines(content)
     }
 
     /// What the provider takes otherwise than its dialect's.

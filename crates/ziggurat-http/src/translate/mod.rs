@@ -16,5 +16,7 @@ mod service;
 
 pub use deployment::Deployment;
 pub use layer::TranslateLayer;
+#[cfg(feature = "fetch")]
+pub(crate) use request::configure;
 pub use response::TranslateFuture;
 pub use service::Translate;

@@ -191,14 +191,14 @@ pub(super) fn same(call: &Call) -> Result<Outgoing, Error> {
 }
 
 /// Puts in what is configured where the caller says nothing, and leaves out what must not go.
-fn configure(payload: &mut Payload, deployment: &Deployment, dialect: Dialect) {
+pub(crate) fn configure(payload: &mut Payload, deployment: &Deployment, dialect: Dialect) {
     // What is configured of answers in words is nothing to a vector or an order.
     const OF_VECTORS: [&str; 4] = ["dimensions", "encoding_format", "input_type", "user"];
     let operation = payload.operation();
     for (name, value) in &deployment.defaults {
         let taken = match operation {
             Operation::Embeddings => OF_VECTORS.contains(&name.as_str()),
-            Operation::Rerank | Operation::Moderation => false,
+            Operation::Rerank | Operation::Moderation | Operation::Stored => false,
             _ => true,
         };
         if taken {

@@ -136,7 +136,7 @@ impl Write for Stream {
 }
 
 /// TLS with Mozilla's roots, or with those that the environment names, as every OpenSSL program does.
-pub(super) fn tls() -> ClientConfig {
+pub(crate) fn tls() -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let named =
         ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());

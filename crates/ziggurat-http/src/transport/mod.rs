@@ -10,6 +10,8 @@ mod hyper;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 
+#[cfg(feature = "fetch")]
+pub(crate) use self::connect::tls;
 #[cfg(feature = "transport")]
 pub use self::hyper::{Transport, TransportBody, TransportOptions};
 #[cfg(feature = "reqwest")]

@@ -63,7 +63,7 @@ impl AccessLayer {
     ///
     /// Why it is not.
     pub fn check(&self, call: &Call) -> Result<(), Error> {
-        if call.operation() == Operation::Models {
+        if matches!(call.operation(), Operation::Models | Operation::Stored) {
             return Ok(());
         }
         if !call.caller().may_use(call.model()) {

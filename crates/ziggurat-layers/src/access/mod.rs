@@ -24,7 +24,8 @@
 //!
 //! Parameters are the top-level members of the request, by the names that the caller's dialect has for them. Of a conversation that
 //! was built in code, or rewritten by a layer, those are known that the superset has, by OpenAI's names, and its extras. The list of
-//! models is not guarded here: who answers it tells each caller of its own models.
+//! models is not guarded here: who answers it tells each caller of its own models; nor are answers that were kept, which are each
+//! caller's own.
 //!
 //! # Where it belongs
 //!

@@ -1,24 +1,15 @@
 //! From a call to the key of its answer.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use smallvec::SmallVec;
 use ziggurat_core::{Call, Chat, LossPolicy};
 
 use super::Key;
 use super::policy::{CacheScope, Settings};
+use crate::credentials::credentials;
 
 /// Changes with what is digested, so that keys of two versions never meet.
 const VERSION: u8 = 1;
-
-/// Where callers without a key of ours bring their credentials.
-const CREDENTIALS: [HeaderName; 5] = [
-    AUTHORIZATION,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-    COOKIE,
-];
 
 /// Bodies up to this size are known by themselves: to compare them costs less than a digest. Those above are not kept for that.
 const SHORT: usize = 8 << 10;
@@ -190,11 +181,9 @@ impl Setting {
         // Nobody that we know. Somebody else's proxy may: whoever brings other credentials is somebody else.
         self.0.push(b'a');
         let head = call.head();
-        for name in &CREDENTIALS {
-            for value in head.headers.get_all(name) {
-                self.text(name.as_str());
-                self.bytes(value.as_bytes());
-            }
+        for (name, value) in credentials(call) {
+            self.text(name);
+            self.bytes(value);
         }
         self.option(head.uri.query());
     }

@@ -1,17 +1,11 @@
 //! What keeps entries outside the process.
 
-use std::borrow::Cow;
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ziggurat_core::BoxError;
 
 use super::Key;
-
-/// What a [`Store`] is asked for, once it is there.
-pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+pub use crate::store::{StoreError, StoreFuture};
 
 /// Keeps entries outside the process, for several gateways to share: bytes under keys of 32 bytes, for a time.
 ///
@@ -74,26 +68,4 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether it is there.
     fn ping(&self) -> StoreFuture<()>;
-}
-
-/// A store failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct StoreError {
-    message: Cow<'static, str>,
-    source: Option<BoxError>,
-}
-
-impl StoreError {
-    /// An error: lower case, no full stop, no secrets.
-    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into(), source: None }
-    }
-
-    /// Adds the cause.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
 }

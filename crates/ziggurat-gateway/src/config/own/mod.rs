@@ -1,6 +1,8 @@
 //! `ziggurat`: the settings that LiteLLM has no name for.
 
+mod conversations;
 mod disconnect;
+mod media;
 mod providers;
 mod rate_limits;
 mod redis;
@@ -14,7 +16,9 @@ use ziggurat_providers::Providers;
 
 use super::read::{At, Reader};
 
+pub use self::conversations::ConversationSettings;
 pub use self::disconnect::{Disconnect, DisconnectSettings};
+pub use self::media::MediaSettings;
 pub use self::rate_limits::{Quota, RateLimitSettings};
 pub use self::redis::OwnRedisSettings;
 pub use self::traffic::{
@@ -54,8 +58,12 @@ pub struct Settings {
     pub peek: PeekSettings,
     /// `cache`: of the cache that `litellm_settings.cache` switches on.
     pub cache: OwnCacheSettings,
+    /// `conversations`: what is kept of conversations for callers of OpenAI Responses.
+    pub conversations: ConversationSettings,
     /// `disconnect`: what becomes of a call whose caller has left.
     pub disconnect: DisconnectSettings,
+    /// `media`: pictures and documents that requests name by their address.
+    pub media: MediaSettings,
     /// `health_checks`: of the checks that `general_settings.background_health_checks` switches on.
     pub health_checks: HealthCheckSettings,
     /// `reload`: when the configuration is read again.
@@ -136,7 +144,9 @@ impl Default for Settings {
             retry: RetrySettings::default(),
             peek: PeekSettings::default(),
             cache: OwnCacheSettings::default(),
+            conversations: ConversationSettings::default(),
             disconnect: DisconnectSettings::default(),
+            media: MediaSettings::default(),
             health_checks: HealthCheckSettings::default(),
             reload: ReloadSettings::default(),
             providers: Providers::default(),
@@ -223,9 +233,13 @@ impl Settings {
             retry: fields.read("retry", RetrySettings::read).unwrap_or(usual.retry),
             peek: fields.read("peek", PeekSettings::read).unwrap_or(usual.peek),
             cache: fields.read("cache", OwnCacheSettings::read).unwrap_or(usual.cache),
+            conversations: fields
+                .read("conversations", ConversationSettings::read)
+                .unwrap_or(usual.conversations),
             disconnect: fields
                 .read("disconnect", DisconnectSettings::read)
                 .unwrap_or(usual.disconnect),
+            media: fields.read("media", MediaSettings::read).unwrap_or(usual.media),
             health_checks: fields
                 .read("health_checks", HealthCheckSettings::read)
                 .unwrap_or(usual.health_checks),

@@ -289,7 +289,9 @@ ziggurat:
   retry: {budget_ratio: 0.1, budget_floor: 1, backoff_base: 100ms, backoff_cap: 2s, retry_after_cap: 5s}
   peek: {until_tokens: 5, until_elapsed: 200ms}
   cache: {max_bytes: 1GiB, max_entry_bytes: 1MiB, scope: team, single_flight: false, memory_ttl: 5s}
+  conversations: {path: kept.db, max_bytes: 2MiB, keep: 2d}
   disconnect: {default: drain, models: {gpt: cut, long: {drain: {tokens: 100, time: 30s}}}}
+  media: {max_bytes: 1MiB, timeout: 5s, allow_networks: [10.1.0.0/16, 'fd12::/16']}
   health_checks: {timeout: 5s, concurrency: 2}
   reload: {watch: off}
   redis: {prefix: 'eu:', timeout: 100ms, connect_timeout: 2s, lease: 5s}
@@ -319,6 +321,12 @@ ziggurat:
     assert_eq!((own.cache.max_bytes, own.cache.scope), (1 << 30, CacheScope::Team));
     assert!(!own.cache.single_flight);
     assert_eq!(own.cache.memory_ttl, Some(Duration::from_secs(5)));
+    assert!(own.media.fetch && !own.media.allow_private);
+    assert_eq!((own.media.max_bytes, own.media.allow_networks.len()), (1 << 20, 2));
+    let kept = &own.conversations;
+    assert_eq!(kept.path.as_deref(), Some(std::path::Path::new("kept.db")));
+    assert_eq!((kept.enabled, kept.max_bytes), (true, 2 << 20));
+    assert_eq!(kept.keep, Duration::from_secs(2 * 24 * 60 * 60));
     assert_eq!(config.disconnect("gpt"), Disconnect::Cut);
     let bounded = Disconnect::Drain { tokens: Some(100), time: Some(Duration::from_secs(30)) };
     assert_eq!(config.disconnect("long"), bounded);

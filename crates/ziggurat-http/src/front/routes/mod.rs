@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use http::{HeaderMap, Method, Uri};
 
-use ziggurat_core::{Dialect, Operation, Str};
+use ziggurat_core::{Dialect, Operation, StoredAction, Str};
 use ziggurat_dialects::OPENAI;
 
 pub(crate) use self::path::escape;
-use self::path::{Path, unescape};
+use self::path::{Path, Verb, unescape};
 use self::table::{Spoken, has_verb, is_gemini, spoken};
 
 /// What a path means.
@@ -22,7 +22,7 @@ pub struct Route {
     pub dialect: Dialect,
     /// What is asked for.
     pub operation: Operation,
-    /// The model, where the path names it.
+    /// The model, or the answer that was kept, where the path names it.
     pub model: Option<Str>,
     /// Whether the answer is streamed.
     pub streaming: Streaming,
@@ -30,6 +30,8 @@ pub struct Route {
     pub array: bool,
     /// Whether there is a body.
     pub(super) posts: bool,
+    /// What is asked of an answer that was kept.
+    pub(super) stored: Option<StoredAction>,
     /// Whether it is read at once, since it does not go on as it came.
     pub(super) rewritten: bool,
 }
@@ -56,6 +58,7 @@ pub enum Streaming {
 /// | `POST /v1/embeddings`, `/openai/v1/embeddings`, `/openai/deployments/{model}/embeddings`, `/engines/{model}/embeddings` | OpenAI |
 /// | `POST /v1/rerank`, `/v1/moderations`, `/utils/token_counter` | OpenAI, and who speaks like it |
 /// | `POST /v1/responses`, `/v1/responses/input_tokens`, `/openai/v1/responses`, `/openai/responses` | OpenAI Responses |
+/// | `GET` and `DELETE /v1/responses/{id}`, `POST /v1/responses/{id}/cancel`, `GET /v1/responses/{id}/input_items` | OpenAI Responses, where a layer keeps answers |
 /// | `POST /v1/messages`, `/v1/messages/count_tokens`, both also below `/anthropic` | Anthropic Messages |
 /// | `POST /v1beta/models/{model}:generateContent`, `:streamGenerateContent`, `:countTokens`, `:embedContent`, `:batchEmbedContents`; `GET /v1beta/models` | Gemini |
 /// | `POST /v1/projects/{project}/locations/{location}/publishers/google/models/{model}:…`, `/v1/publishers/google/models/{model}:…` | Gemini |
@@ -92,7 +95,7 @@ pub(super) enum Found {
     /// The path is one of ours, but takes another method.
     Method {
         dialect: Dialect,
-        allow: &'static str,
+        allow: String,
     },
     Nothing,
 }
@@ -122,11 +125,22 @@ impl Routes {
 
     pub(super) fn find(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Found {
         let path = without_slash(uri.path());
-        let Some((dialect, found, span)) = locate(path, headers) else { return Found::Nothing };
-        let (fits, allow) = found.takes(method);
-        if !fits {
-            return Found::Method { dialect, allow };
-        }
+        let mut others: Vec<(Dialect, &'static str)> = Vec::new();
+        let mut fitting = None;
+        each(path, headers, &mut |dialect, found, span| {
+            let fits = found.takes(method);
+            match fits {
+                true => fitting = Some((dialect, found, span)),
+                false => others.push((dialect, found.verb.allow())),
+            }
+            fits
+        });
+        let Some((dialect, found, span)) = fitting else {
+            let Some((dialect, _)) = others.first().copied() else { return Found::Nothing };
+            let mut allow: Vec<&str> = others.iter().map(|(_, allow)| *allow).collect();
+            allow.dedup();
+            return Found::Method { dialect, allow: allow.join(", ") };
+        };
         let model = match span.map(|span| unescape(&path[span])) {
             None => None,
             Some(Some(model)) => Some(model),
@@ -141,7 +155,8 @@ impl Routes {
             model,
             streaming: found.streaming,
             array,
-            posts: found.posts,
+            posts: found.verb == Verb::Post && found.stored.is_none(),
+            stored: found.stored,
             rewritten: found.rewritten,
         })
     }
@@ -166,27 +181,42 @@ impl Routes {
     }
 }
 
-/// Whose path it is, and where in it a model's name stands.
+/// Whose path it is, and where in it a name stands.
 fn locate(
     path: &str,
     headers: &HeaderMap,
 ) -> Option<(Dialect, &'static Path, Option<Range<usize>>)> {
+    let mut first = None;
+    each(path, headers, &mut |dialect, found, span| {
+        first = Some((dialect, found, span));
+        true
+    });
+    first
+}
+
+/// Goes through all that a path may be, the likeliest first, until one is taken.
+fn each(
+    path: &str,
+    headers: &HeaderMap,
+    take: &mut dyn FnMut(Dialect, &'static Path, Option<Range<usize>>) -> bool,
+) {
     // What several dialects have at one path (lists of models) is answered in the asker's.
     let asker = || spoken().iter().filter(|spoken| (spoken.surface.sends)(headers));
-    let find = |spoken: &'static Spoken| {
-        let mut paths = spoken.surface.paths.iter();
-        paths.find_map(|found| {
-            let span = found.find(path)?;
-            let is_model = found.operation != Operation::Models || !has_verb(path);
-            is_model.then_some((spoken.dialect, found, span))
-        })
-    };
     // Gemini's list has OpenAI's path and another shape: its clients would read OpenAI's as empty.
     let foreign = headers.contains_key("x-goog-api-client") && asker().next().is_none();
-    asker()
-        .find_map(find)
-        .or_else(|| spoken().iter().find_map(find))
-        .filter(|(_, found, _)| !foreign || found.operation != Operation::Models)
+    for spoken in asker().chain(spoken()) {
+        for found in spoken.surface.paths {
+            let is_models = found.operation == Operation::Models;
+            if is_models && (foreign || has_verb(path)) {
+                continue;
+            }
+            if let Some(span) = found.find(path)
+                && take(spoken.dialect, found, span)
+            {
+                return;
+            }
+        }
+    }
 }
 
 fn without_slash(path: &str) -> &str {

@@ -4,30 +4,59 @@ use std::ops::Range;
 
 use http::Method;
 
-use ziggurat_core::{Operation, Str};
+use ziggurat_core::{Operation, StoredAction, Str};
 
 use super::Streaming;
 
 /// A path at which a dialect is spoken.
 ///
-/// In its pattern `{model}` is a model's name, which may have slashes of its own; `{version}` is `v1`, `v1beta` and the like;
+/// In its pattern `{model}` is a model's name, which may have slashes of its own; `{id}` the id of something else; `{version}` is `v1`, `v1beta` and the like;
 /// `{}` is any one segment; and `(/v1)` at its beginning may be left out.
 #[derive(Debug)]
 pub(super) struct Path {
     pattern: &'static str,
     pub(super) operation: Operation,
     pub(super) streaming: Streaming,
-    /// Whether something is asked with a body.
-    pub(super) posts: bool,
+    /// How it is asked for.
+    pub(super) verb: Verb,
+    /// What is asked of an answer that was kept.
+    pub(super) stored: Option<StoredAction>,
     /// What the query has to have, else a stream is one JSON array.
     pub(super) events_if: Option<&'static str>,
     /// Whether what comes here does not go on as it came.
     pub(super) rewritten: bool,
 }
 
+/// How something is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Post,
+    Get,
+    Delete,
+}
+
+impl Verb {
+    /// As it stands in `Allow`.
+    pub(super) fn allow(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Get => "GET, HEAD",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 impl Path {
     const fn new(pattern: &'static str, operation: Operation, streaming: Streaming) -> Self {
-        Self { pattern, operation, streaming, posts: true, events_if: None, rewritten: false }
+        Self {
+            pattern,
+            operation,
+            streaming,
+            verb: Verb::Post,
+            stored: None,
+            events_if: None,
+            rewritten: false,
+        }
     }
 
     /// A conversation whose body says whether it is streamed; it is not where the body says nothing.
@@ -78,7 +107,13 @@ impl Path {
 
     /// A list of models, or one of them.
     pub(super) const fn models(pattern: &'static str) -> Self {
-        Self { posts: false, ..Self::new(pattern, Operation::Models, Streaming::Never) }
+        Self { verb: Verb::Get, ..Self::new(pattern, Operation::Models, Streaming::Never) }
+    }
+
+    /// Something about an answer that was kept.
+    pub(super) const fn stored(verb: Verb, pattern: &'static str, action: StoredAction) -> Self {
+        let path = Self::new(pattern, Operation::Stored, Streaming::Never);
+        Self { verb, stored: Some(action), ..path }
     }
 
     /// One model, named in a body.
@@ -104,11 +139,12 @@ impl Path {
         }
     }
 
-    /// Whether this is how it is asked for, and how it should be.
-    pub(super) fn takes(&self, method: &Method) -> (bool, &'static str) {
-        match self.posts {
-            true => (method == Method::POST, "POST"),
-            false => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
+    /// Whether this is how it is asked for.
+    pub(super) fn takes(&self, method: &Method) -> bool {
+        match self.verb {
+            Verb::Post => method == Method::POST,
+            Verb::Get => method == Method::GET || method == Method::HEAD,
+            Verb::Delete => method == Method::DELETE,
         }
     }
 }
@@ -125,6 +161,10 @@ fn find(pattern: &str, path: &str, at: usize) -> Option<Option<Range<usize>>> {
         // The only gap that may hold slashes: what comes after it stands at the end of the path.
         let name = tail.strip_suffix(rest).filter(|name| !name.is_empty())?;
         return Some(Some(at..at + name.len()));
+    }
+    if gap == "id" {
+        let id = tail.strip_suffix(rest).filter(|id| !id.is_empty() && !id.contains('/'))?;
+        return Some(Some(at..at + id.len()));
     }
     let (segment, _) = tail.split_once('/')?;
     if segment.is_empty() || (gap == "version" && !is_version(segment)) {

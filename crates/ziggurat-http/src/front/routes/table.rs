@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use http::HeaderMap;
 
-use ziggurat_core::Dialect;
+use ziggurat_core::{Dialect, StoredAction};
 
-use super::path::Path;
+use super::path::{Path, Verb};
 
 /// A model of Google's on Vertex, without what is asked of it.
 macro_rules! vertex {
@@ -95,6 +95,18 @@ pub(super) static SURFACES: [Surface; 7] = [
             Path::chat("/openai/responses"),
             Path::count("/openai/responses/input_tokens"),
             Path::chat("/openai/deployments/{model}/responses"),
+            Path::stored(Verb::Get, "(/v1)/responses/{id}", StoredAction::Retrieve),
+            Path::stored(Verb::Delete, "(/v1)/responses/{id}", StoredAction::Delete),
+            Path::stored(Verb::Post, "(/v1)/responses/{id}/cancel", StoredAction::Cancel),
+            Path::stored(Verb::Get, "(/v1)/responses/{id}/input_items", StoredAction::InputItems),
+            Path::stored(Verb::Get, "/openai/v1/responses/{id}", StoredAction::Retrieve),
+            Path::stored(Verb::Delete, "/openai/v1/responses/{id}", StoredAction::Delete),
+            Path::stored(Verb::Post, "/openai/v1/responses/{id}/cancel", StoredAction::Cancel),
+            Path::stored(
+                Verb::Get,
+                "/openai/v1/responses/{id}/input_items",
+                StoredAction::InputItems,
+            ),
         ],
         sends: |_| false,
         owns: |path| path.contains("/responses"),

@@ -155,7 +155,7 @@ fn what_is_not_spoken_is_said_to_be_missing() {
     let spoken = ziggurat_dialects::named("gemini").is_some();
     assert_eq!(hint(path, &headers).starts_with("Gemini's API"), !spoken);
     let found = Routes::default().find(&Method::GET, &path.parse().unwrap(), &headers);
-    assert_eq!(matches!(found, Found::Method { allow: "POST", .. }), spoken);
+    assert_eq!(matches!(found, Found::Method { ref allow, .. } if allow == "POST"), spoken);
     let mut headers = headers;
     headers.insert("x-goog-api-client", http::HeaderValue::from_static("google-genai-sdk/3"));
     let list = Routes::default().route(&Method::GET, &"/v1/models".parse().unwrap(), &headers);
@@ -173,5 +173,5 @@ fn a_wrong_base_url_is_recognised() {
 fn a_wrong_method_is_not_an_unknown_path() {
     let found =
         Routes::default().find(&Method::GET, &Uri::from_static("/v1/messages"), &HeaderMap::new());
-    assert!(matches!(found, Found::Method { allow: "POST", .. }));
+    assert!(matches!(found, Found::Method { ref allow, .. } if allow == "POST"));
 }

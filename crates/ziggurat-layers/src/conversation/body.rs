@@ -1,0 +1,165 @@
+//! Answers on their way to the caller, and into the store.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use ziggurat_core::{
+    Ask, Dialect, End, Error, Facts, Frame, Frames, Losses, Members, RawJson, Reply, ReplyBody,
+    Restore, Scope, Str, StreamEncoder,
+};
+
+use super::items;
+use super::turns::Keeper;
+
+/// Lets an answer be kept. It is written in the caller's dialect if it is not yet.
+pub(super) async fn keep(
+    mut reply: Reply,
+    mut ask: Ask,
+    keeper: Keeper,
+    scope: Option<Scope>,
+) -> Result<Reply, Error> {
+    let dialect = keeper.settings.dialect;
+    let same = reply.head().dialect == Some(dialect);
+    ask.origin = reply.head().model.clone().filter(|_| !same);
+    if reply.is_streamed() {
+        if !same {
+            reply.events();
+        }
+        let decodes = matches!(reply.body(), ReplyBody::Frames(frames) if frames.decodes());
+        let encoder = (!same || decodes).then(|| dialect.encoder(&ask));
+        let writer = Writer { encoder, same, told: 0, scope };
+        reply.wrap_frames(|frames| Keeping { frames, writer, keeper: Some(keeper), last: None });
+        reply.head_mut().dialect = Some(dialect);
+        return Ok(reply);
+    }
+    match whole(dialect, &ask, &mut reply) {
+        Ok(None) => {}
+        Ok(Some(bytes)) => {
+            let response = Str::from_utf8(bytes).ok().and_then(|text| RawJson::parse(text).ok());
+            if let Some(response) = response {
+                keeper.keep(response).await;
+            }
+        }
+        Err(error) => {
+            reply.end(&End::Failure(error.clone()));
+            return Err(error);
+        }
+    }
+    Ok(reply)
+}
+
+/// The bytes of a whole answer, written if they are not yet. `None` if it is no such answer.
+fn whole(dialect: Dialect, ask: &Ask, reply: &mut Reply) -> Result<Option<Bytes>, Error> {
+    let mut losses = Losses::default();
+    let bytes = match (reply.body(), reply.head().dialect) {
+        (ReplyBody::Whole(bytes), Some(theirs)) if theirs == dialect => {
+            return Ok(Some(bytes.clone()));
+        }
+        (ReplyBody::Whole(bytes), Some(theirs)) => {
+            let answer = theirs.decode_reply(ask.operation, bytes, &Restore::default())?;
+            dialect.encode_reply(&answer, ask, &mut losses)?
+        }
+        (ReplyBody::Answer(answer), _) => dialect.encode_reply(answer, ask, &mut losses)?,
+        _ => return Ok(None),
+    };
+    reply.head_mut().losses.extend(losses.into_found());
+    reply.set_whole(bytes.clone(), dialect);
+    Ok(Some(bytes))
+}
+
+type BeingKept = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Frames that are kept when the last has come.
+struct Keeping {
+    frames: Box<dyn Frames>,
+    writer: Writer,
+    keeper: Option<Keeper>,
+    /// The frame with which the answer is complete, until it is kept.
+    last: Option<(BeingKept, Option<Frame>)>,
+}
+
+impl Frames for Keeping {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        if self.last.is_none() {
+            let frame = match ready!(self.frames.poll_frame(cx)) {
+                Some(Ok(frame)) => self.writer.write(frame),
+                end => return Poll::Ready(end),
+            };
+            let is_last = frame.facts().has(Facts::TERMINATOR);
+            let Some(response) = is_last.then(|| complete(frame.bytes())).flatten() else {
+                return Poll::Ready(Some(Ok(frame)));
+            };
+            let Some(keeper) = self.keeper.take() else { return Poll::Ready(Some(Ok(frame))) };
+            self.last = Some((Box::pin(keeper.keep(response)), Some(frame)));
+        }
+        let frame = match &mut self.last {
+            Some((keeping, frame)) => {
+                ready!(keeping.as_mut().poll(cx));
+                frame.take()
+            }
+            None => None,
+        };
+        self.last = None;
+        Poll::Ready(frame.map(Ok))
+    }
+}
+
+/// Writes frames in the caller's dialect.
+struct Writer {
+    /// `None` where they are in it as they come.
+    encoder: Option<Box<dyn StreamEncoder>>,
+    same: bool,
+    /// How many losses the call's books know of.
+    told: usize,
+    scope: Option<Scope>,
+}
+
+impl Writer {
+    fn write(&mut self, frame: Frame) -> Frame {
+        let Some(encoder) = &mut self.encoder else { return frame };
+        let mut out = Vec::new();
+        for event in frame.events().unwrap_or_default() {
+            encoder.encode(event, &mut out);
+        }
+        if self.same && !frame.is_changed() {
+            return frame;
+        }
+        if !self.same {
+            let losses = encoder.losses();
+            if let (Some(new), Some(scope)) =
+                (losses.get(self.told..).filter(|new| !new.is_empty()), &self.scope)
+            {
+                scope.report_losses(new);
+            }
+            self.told = losses.len();
+        }
+        frame.with_bytes(out.into())
+    }
+}
+
+/// The answer in the event that completes it (OpenAI Responses, `response.completed` and its like).
+fn complete(events: &Bytes) -> Option<RawJson> {
+    let text = Str::from_utf8(events.clone()).ok()?;
+    let mut data = String::new();
+    for line in text.lines().chain([""]) {
+        if let Some(rest) = line.strip_prefix("data:") {
+            data.push_str(rest.strip_prefix(' ').unwrap_or(rest));
+            continue;
+        }
+        if !line.is_empty() || data.is_empty() {
+            continue;
+        }
+        let event = Members::parse(std::mem::take(&mut data).into());
+        let Ok(event) = event else { continue };
+        let kind = items::text(&event, "type");
+        if matches!(
+            kind.as_deref(),
+            Some("response.completed" | "response.incomplete" | "response.failed")
+        ) {
+            return RawJson::parse(event.get("response")?.clone()).ok();
+        }
+    }
+    None
+}

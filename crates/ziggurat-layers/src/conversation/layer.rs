@@ -1,0 +1,69 @@
+use std::fmt;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+use ziggurat_core::{Ambient, Dialect, System};
+
+use super::{Conversation, Store};
+
+/// Keeps answers, so that a conversation goes on from them. See the [module](super).
+#[derive(Clone)]
+pub struct ConversationLayer {
+    settings: Settings,
+}
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) dialect: Dialect,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) max_history: usize,
+    pub(super) ambient: Arc<dyn Ambient>,
+}
+
+impl ConversationLayer {
+    /// A layer for callers of this dialect, which is OpenAI Responses or one that has its words for what is kept.
+    #[must_use]
+    pub fn new(dialect: Dialect, store: Arc<dyn Store>) -> Self {
+        let ambient = Arc::new(System);
+        Self { settings: Settings { dialect, store, max_history: 64 << 20, ambient } }
+    }
+
+    /// How large a conversation may grow, in bytes. The default is 64 MiB.
+    #[must_use]
+    pub fn max_history(mut self, bytes: usize) -> Self {
+        self.settings.max_history = bytes;
+        self
+    }
+
+    /// Where wall time comes from.
+    #[must_use]
+    pub fn ambient(mut self, ambient: impl Ambient) -> Self {
+        self.settings.ambient = Arc::new(ambient);
+        self
+    }
+}
+
+impl<S> Layer<S> for ConversationLayer {
+    type Service = Conversation<S>;
+
+    fn layer(&self, inner: S) -> Conversation<S> {
+        Conversation::new(inner, Arc::new(self.settings.clone()))
+    }
+}
+
+impl fmt::Debug for ConversationLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConversationLayer")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("dialect", &self.dialect)
+            .field("max_history", &self.max_history)
+            .finish_non_exhaustive()
+    }
+}
