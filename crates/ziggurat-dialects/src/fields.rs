@@ -62,6 +62,8 @@ pub enum Names {
     Gemini,
     /// OpenAI Responses.
     Responses,
+    /// OpenAI's legacy Completions.
+    Completions,
     /// A call built in code, or a dialect whose words are not listed: the superset's own.
     Superset,
 }
@@ -78,6 +80,7 @@ impl Names {
             Some("converse") => Self::Converse,
             Some("gemini") => Self::Gemini,
             Some("responses") => Self::Responses,
+            Some("completions") => Self::Completions,
             _ => Self::Superset,
         }
     }
@@ -93,6 +96,7 @@ impl Names {
             Self::Converse => crate::converse::word(field),
             Self::Gemini => crate::gemini::word(field),
             Self::Responses => crate::responses::word(field),
+            Self::Completions => crate::completions::word(field),
             Self::Superset => None,
         };
         own.unwrap_or_else(|| superset(field))
@@ -205,6 +209,10 @@ pub(crate) fn lose(
             Some((severity, reason)) => losses.drop(severity, path, reason),
             None => Ok(()),
         };
+    }
+    if Names::of(source) == Names::Completions {
+        let (severity, reason) = crate::completions::lost(&path);
+        return losses.drop(severity, path, reason);
     }
     let (severity, reason) = match (Names::of(source), path.as_str()) {
         // What was said before is with the provider, and what is new makes no sense alone.

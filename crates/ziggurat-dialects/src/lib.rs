@@ -22,7 +22,7 @@
 //! # Ok::<(), ziggurat_core::Error>(())
 //! ```
 //!
-//! [`all`] lists the dialects, [`named`] finds one by its name. One more is a folder of the same shape and a line there.
+//! [`all`] lists the dialects of conversations, [`named`] finds one by its name, OpenAI's legacy [`COMPLETIONS`] among them. One more is a folder of the same shape and a line there.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -34,6 +34,7 @@ mod anthropic;
 mod arguments;
 mod clock;
 mod cohere;
+mod completions;
 mod converse;
 mod embedding;
 mod fence;
@@ -63,6 +64,7 @@ mod variant;
 
 pub use anthropic::ANTHROPIC;
 pub use cohere::COHERE;
+pub use completions::COMPLETIONS;
 pub use converse::CONVERSE;
 pub use fields::{Field, Names};
 pub use gemini::GEMINI;

@@ -2,12 +2,12 @@
 
 use ziggurat_core::Dialect;
 
-use crate::{ANTHROPIC, COHERE, CONVERSE, GEMINI, OLLAMA, OPENAI, RESPONSES};
+use crate::{ANTHROPIC, COHERE, COMPLETIONS, CONVERSE, GEMINI, OLLAMA, OPENAI, RESPONSES};
 
 /// Every dialect of this crate. One more is a line here.
 static ALL: [Dialect; 7] = [OPENAI, RESPONSES, ANTHROPIC, GEMINI, CONVERSE, COHERE, OLLAMA];
 
-/// Every dialect of this crate, OpenAI Chat first.
+/// Every dialect of conversations in this crate, OpenAI Chat first.
 #[must_use]
 pub fn all() -> &'static [Dialect] {
     &ALL
@@ -23,7 +23,7 @@ pub fn all() -> &'static [Dialect] {
 /// ```
 #[must_use]
 pub fn named(name: &str) -> Option<Dialect> {
-    ALL.iter().copied().find(|dialect| dialect.name() == name)
+    ALL.iter().copied().chain([COMPLETIONS]).find(|dialect| dialect.name() == name)
 }
 
 #[cfg(test)]
@@ -36,6 +36,7 @@ mod tests {
             assert_eq!(named(dialect.name()), Some(*dialect));
             assert!(all().iter().skip(at + 1).all(|other| other != dialect), "{dialect} twice");
         }
+        assert_eq!(named("completions"), Some(COMPLETIONS));
         assert_eq!(named(""), None);
     }
 }

@@ -117,7 +117,9 @@ pub(crate) fn reachable(env: &dyn Environment) -> Vec<&'static Provider> {
         let has_address = provider.base_names().iter().any(|name| is_set(name).is_some());
         let keyless = provider.key_names().is_empty() && has_address;
         let Ok(address) = provider.address(is_set) else { continue };
-        if !has_key && !keyless {
+        // Models that converse stand under their own provider's name.
+        let converses = provider.dialect_name() != "completions";
+        if !converses || (!has_key && !keyless) {
             continue;
         }
         let same = |other: &&&'static Provider| {

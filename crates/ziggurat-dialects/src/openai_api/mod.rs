@@ -49,7 +49,7 @@ pub(crate) const LONGEST_NAME: usize = 256;
 
 /// Whether a dialect is one of this API, so that ids of files and codes of errors mean the same.
 pub(crate) fn is_family(dialect: Dialect) -> bool {
-    matches!(dialect.name(), "openai" | "responses")
+    matches!(dialect.name(), "openai" | "responses" | "completions")
 }
 
 /// Top-level members that mean the same in both dialects, and that others do not know.

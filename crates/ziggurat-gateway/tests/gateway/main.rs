@@ -8,6 +8,7 @@ mod caching;
 mod calls;
 mod client;
 mod clouds;
+mod completions;
 mod conversations;
 mod departures;
 mod embeddings;

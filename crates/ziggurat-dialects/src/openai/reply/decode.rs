@@ -101,6 +101,8 @@ fn choice(node: &Node<'_>, restore: &Restore) -> Result<Choice, Error> {
             "finish_reason" => word = node.as_string(),
             "logprobs" => logprobs = Some(node.raw()?),
             "message" => message.read(&node, restore, &mut extras)?,
+            // A text, where a prompt is continued.
+            "text" if node.is_string() => message.content(&node)?,
             _ => node.keep(OPENAI, &mut extras, name)?,
         }
         Ok(())

@@ -197,7 +197,11 @@ impl ChoiceState {
     }
 
     /// Content is text; Mistral's is a list when the model thinks.
-    fn content(&mut self, content: &Node<'_>, events: &mut Vec<Event>) -> Result<(), Error> {
+    pub(super) fn content(
+        &mut self,
+        content: &Node<'_>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Error> {
         if let Some(text) = content.if_string()? {
             self.text(text, events);
         } else if content.is_list() {

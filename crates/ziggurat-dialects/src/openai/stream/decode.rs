@@ -178,8 +178,8 @@ impl Decoder {
     }
 
     fn choice(&mut self, node: &Node<'_>, events: &mut Vec<Event>) -> Result<(), Error> {
-        let [index, delta, message, logprobs, finish] =
-            node.pick(["index", "delta", "message", "logprobs", "finish_reason"])?;
+        let [index, delta, message, text, logprobs, finish] =
+            node.pick(["index", "delta", "message", "text", "logprobs", "finish_reason"])?;
         let number = index.and_then(|index| index.as_count()).unwrap_or(0);
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         let Self { id, restore, choices, .. } = self;
@@ -194,6 +194,9 @@ impl Decoder {
         // A few servers send a whole message where a delta belongs.
         if let Some(delta) = delta.or(message).filter(Node::is_object) {
             state.delta(&delta, id, restore, events)?;
+        } else if let Some(text) = text {
+            // A text, where a prompt is continued.
+            state.content(&text, events)?;
         }
         if let Some(word) = finish.and_then(|finish| finish.as_string())
             && !state.stopped

@@ -55,6 +55,7 @@ pub enum Streaming {
 /// | path | dialect |
 /// | --- | --- |
 /// | `POST /v1/chat/completions`, `/openai/v1/chat/completions`, `/openai/deployments/{model}/chat/completions`, `/engines/{model}/chat/completions` | OpenAI Chat |
+/// | `POST /v1/completions`, `/openai/v1/completions`, `/openai/deployments/{model}/completions`, `/engines/{model}/completions` | OpenAI's legacy Completions |
 /// | `POST /v1/embeddings`, `/openai/v1/embeddings`, `/openai/deployments/{model}/embeddings`, `/engines/{model}/embeddings` | OpenAI |
 /// | `POST /v1/rerank`, `/v1/moderations`, `/utils/token_counter` | OpenAI, and who speaks like it |
 /// | `POST /v1/responses`, `/v1/responses/input_tokens`, `/openai/v1/responses`, `/openai/responses` | OpenAI Responses |

@@ -45,7 +45,7 @@ pub(super) fn spoken() -> &'static [Spoken] {
 }
 
 /// One more dialect is one more of these.
-pub(super) static SURFACES: [Surface; 7] = [
+pub(super) static SURFACES: [Surface; 8] = [
     Surface {
         name: "openai",
         paths: &[
@@ -66,6 +66,17 @@ pub(super) static SURFACES: [Surface; 7] = [
             Path::models("/openai/v1/models/{model}"),
             Path::models("/openai/models"),
             Path::models("/openai/models/{model}"),
+        ],
+        sends: |_| false,
+        owns: |_| false,
+    },
+    Surface {
+        name: "completions",
+        paths: &[
+            Path::chat("(/v1)/completions"),
+            Path::chat("/openai/v1/completions"),
+            Path::chat("/openai/deployments/{model}/completions"),
+            Path::chat("(/v1)/engines/{model}/completions"),
         ],
         sends: |_| false,
         owns: |_| false,

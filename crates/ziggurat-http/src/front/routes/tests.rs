@@ -33,6 +33,8 @@ fn every_vendors_paths_say_what_they_ask_for() {
         ("openai", Chat, "/openai/v1/chat/completions", None, Asked),
         ("openai", Chat, "/openai/deployments/d/chat/completions", Some("d"), Asked),
         ("openai", Chat, "/v1/engines/e/chat/completions", Some("e"), Asked),
+        ("completions", Chat, "/v1/completions", None, Asked),
+        ("completions", Chat, "/openai/deployments/d/completions", Some("d"), Asked),
         ("responses", Chat, "/v1/responses", None, Asked),
         ("responses", Chat, "/responses", None, Asked),
         ("responses", Chat, "/openai/v1/responses", None, Asked),
@@ -65,6 +67,10 @@ fn every_vendors_paths_say_what_they_ask_for() {
 fn what_is_spoken_is_found_by_its_path_alone() {
     for (name, path) in [
         ("openai", "/v1/chat/completions"),
+        ("completions", "/v1/completions"),
+        ("completions", "/engines/m/completions"),
+        ("openai", "/engines/m/chat/completions"),
+        ("openai", "/openai/deployments/m/chat/completions"),
         ("anthropic", "/v1/messages"),
         ("responses", "/v1/responses"),
         ("gemini", "/v1beta/models/g:generateContent"),
