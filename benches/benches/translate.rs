@@ -1,6 +1,6 @@
 //! What a translation costs, beside a bare parse of the same bytes into a tree.
 //!
-//! Requests, whole answers and streamed events of the four pairs. Where both ends speak the same dialect nothing is translated: the
+//! Requests, whole answers and streamed events of every pair. Where both ends speak the same dialect nothing is translated: the
 //! numbers are those of what happens instead. What is "rewritten" was changed by a layer, and is decoded and encoded as any other.
 
 mod support;
@@ -12,12 +12,14 @@ use ziggurat_core::{
     Ask, Capabilities, CutOptions, Dialect, Losses, Operation, Payload, RawJson, Restore, Segments,
     Str, Target,
 };
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
+use ziggurat_dialects::{ANTHROPIC, OPENAI, all};
 
 use support::{measure, measure_events};
 
-const PAIRS: [(Dialect, Dialect); 4] =
-    [(OPENAI, OPENAI), (OPENAI, ANTHROPIC), (ANTHROPIC, OPENAI), (ANTHROPIC, ANTHROPIC)];
+/// Who asks whom.
+fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
+    all().iter().flat_map(|one| all().iter().map(|other| (*one, *other)))
+}
 
 /// Events of a stream that is measured.
 const EVENTS: usize = 1000;
@@ -26,12 +28,12 @@ const EVENTS: usize = 1000;
 
 fn requests(criterion: &mut Criterion) {
     for (size, turns, image) in [("1 KB", 1, 0), ("100 KB", 160, 0), ("10 MB", 1, 10 << 20)] {
-        for caller in [OPENAI, ANTHROPIC] {
+        for &caller in all() {
             let body = request_body(caller, turns, image);
             let name = format!("request, {size}, {caller}: bare parse");
             measure(criterion, &name, || body.clone(), |body| parsed(&body));
         }
-        for (caller, provider) in PAIRS {
+        for (caller, provider) in pairs() {
             let body = request_body(caller, turns, image);
             let name = format!("request, {size}, {caller} to {provider}");
             if caller == provider {
@@ -78,6 +80,10 @@ fn translated(caller: Dialect, provider: Dialect, body: Bytes) -> Bytes {
 
 /// A conversation with tools: turns of about 600 bytes, and an image of so many bytes of base64.
 fn request_body(dialect: Dialect, turns: usize, image: usize) -> Bytes {
+    if ![OPENAI, ANTHROPIC].contains(&dialect) {
+        // The same conversation, in this dialect's words.
+        return translated(OPENAI, dialect, request_body(OPENAI, turns, image));
+    }
     let schema =
         json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
     let data = "iVBORw0KGgoAAAANSUhE".repeat(image.div_ceil(20));
@@ -132,12 +138,12 @@ fn request_body(dialect: Dialect, turns: usize, image: usize) -> Bytes {
 
 fn replies(criterion: &mut Criterion) {
     for (size, words) in [("1 KB", 90), ("100 KB", 16_000)] {
-        for provider in [OPENAI, ANTHROPIC] {
+        for &provider in all() {
             let body = reply_body(provider, words);
             let name = format!("reply, {size}, {provider}: bare parse");
             measure(criterion, &name, || body.clone(), |body| parsed(&body));
         }
-        for (provider, caller) in PAIRS {
+        for (provider, caller) in pairs() {
             let body = reply_body(provider, words);
             let name = format!("reply, {size}, {provider} to {caller}");
             let run = |body| answered(provider, caller, &body);
@@ -166,6 +172,9 @@ fn ask() -> Ask {
 }
 
 fn reply_body(dialect: Dialect, words: usize) -> Bytes {
+    if ![OPENAI, ANTHROPIC].contains(&dialect) {
+        return answered(OPENAI, dialect, &reply_body(OPENAI, words));
+    }
     let text = "tower ".repeat(words);
     let body = if dialect == OPENAI {
         let function = json!({"name": "get_weather", "arguments": "{\"city\":\"Oslo\"}"});
@@ -186,16 +195,19 @@ fn reply_body(dialect: Dialect, words: usize) -> Bytes {
 // === streamed events ===
 
 fn events(criterion: &mut Criterion) {
-    for provider in [OPENAI, ANTHROPIC] {
+    for &provider in all() {
         let name = format!("event, {provider}: bare parse");
-        let text = Bytes::from(text_event(provider));
-        let from = text.windows(6).position(|at| at == b"data: ").map_or(0, |at| at + 6);
-        let data = text.slice(from..);
+        // The one before the last is one of many pieces of text.
+        let chunks = chunks(provider, 2);
+        let chunk = &chunks[chunks.len() - 2];
+        let at = |byte: u8| chunk.iter().position(|other| *other == byte);
+        let end = chunk.iter().rposition(|byte| *byte == b'}').map_or(0, |at| at + 1);
+        let data = chunk.slice(at(b'{').unwrap_or(0).min(end)..end);
         let input = |events| vec![data.clone(); events];
         let run = |all: Vec<Bytes>| all.iter().all(|data| parsed(data).is_object());
         measure_events(criterion, &name, EVENTS, input, run);
     }
-    for (provider, caller) in PAIRS {
+    for (provider, caller) in pairs() {
         let input = |events| chunks(provider, events);
         let run = |chunks| streamed(provider, caller, chunks);
         let name = format!("event, {provider} to {caller}");
@@ -205,6 +217,9 @@ fn events(criterion: &mut Criterion) {
 
 /// A stream of so many pieces of text, each in a read of its own.
 fn chunks(dialect: Dialect, events: usize) -> Vec<Bytes> {
+    if ![OPENAI, ANTHROPIC].contains(&dialect) {
+        return rewritten(dialect, chunks(OPENAI, events));
+    }
     let (first, last) = if dialect == OPENAI {
         let last = r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1767323045,"model":"gpt-4.1","choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}"#;
         (text_event(dialect), format!("{last}\n\ndata: [DONE]\n\n"))
@@ -226,6 +241,25 @@ fn chunks(dialect: Dialect, events: usize) -> Vec<Bytes> {
     chunks.extend(std::iter::repeat_n(text, events));
     chunks.push(last.into());
     chunks
+}
+
+/// The same stream in another dialect, each event in a read of its own.
+fn rewritten(dialect: Dialect, chunks: Vec<Bytes>) -> Vec<Bytes> {
+    let mut decoder = OPENAI.decoder(&Restore::default());
+    let mut encoder = dialect.encoder(&ask());
+    let mut written = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let mut events = Vec::new();
+        decoder.decode(&chunk, &mut events).expect("the stream is well formed");
+        let mut out = Vec::new();
+        for event in &events {
+            encoder.encode(event, &mut out);
+        }
+        if !out.is_empty() {
+            written.push(Bytes::from(out));
+        }
+    }
+    written
 }
 
 fn text_event(dialect: Dialect) -> String {
@@ -265,7 +299,7 @@ fn streamed(provider: Dialect, caller: Dialect, chunks: Vec<Bytes>) -> usize {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_millis(500)).measurement_time(std::time::Duration::from_secs(2));
+    config = Criterion::default().sample_size(20).warm_up_time(std::time::Duration::from_millis(100)).measurement_time(std::time::Duration::from_millis(400));
     targets = requests, replies, events
 }
 criterion_main!(benches);

@@ -14,6 +14,8 @@
 //! | `openai_reply`, `anthropic_reply`, `gemini_reply`, `cohere_reply`, `ollama_reply`, `converse_reply`, `responses_reply` | a provider's whole answer | writes it for callers of each dialect |
 //! | `openai_stream`, `anthropic_stream`, `gemini_stream`, `cohere_stream`, `ollama_stream`, `converse_stream`, `responses_stream` | a provider's stream | the same |
 //! | `openai_error`, `anthropic_error`, `gemini_error`, `cohere_error`, `ollama_error`, `converse_error`, `responses_error` | a provider's error | the same |
+//! | `completions_request` | a caller's prompt | writes it for providers of each dialect |
+//! | `vectors` | requests for vectors and orders, and answers to them, by the words of every dialect | writes them for each other |
 //!
 //! They are run in three ways:
 //!
@@ -37,19 +39,23 @@ mod replay;
 mod reply;
 mod request;
 mod stream;
+mod vectors;
 mod world;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use libfuzzer_sys;
 
-use ziggurat_dialects::{ANTHROPIC, COHERE, CONVERSE, GEMINI, OLLAMA, OPENAI, RESPONSES};
+use ziggurat_dialects::{
+    ANTHROPIC, COHERE, COMPLETIONS, CONVERSE, GEMINI, OLLAMA, OPENAI, RESPONSES,
+};
 
 pub use binary::event_stream;
 pub use edits::edits;
 pub use framing::sse;
 pub use outline::outline;
 pub use replay::{corpus, replay};
+pub use vectors::vectors;
 
 /// A function that panics when some bytes break a promise.
 pub type Target = fn(&[u8]);
@@ -88,7 +94,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("responses_reply", responses_reply),
     ("responses_stream", responses_stream),
     ("responses_error", responses_error),
+    ("completions_request", completions_request),
+    ("vectors", vectors),
 ];
+
+/// A request of OpenAI's legacy Completions, written for providers of each dialect.
+pub fn completions_request(data: &[u8]) {
+    request::request(COMPLETIONS, data);
+}
 
 /// A request of OpenAI's Chat Completions, written for providers of each dialect.
 pub fn openai_request(data: &[u8]) {

@@ -8,7 +8,7 @@ use ziggurat_core::{
 use crate::chunks::seed;
 use crate::error::assert_told;
 use crate::mutate::Mutator;
-use crate::world::{DIALECTS, assert_bounded, assert_object, assert_stable, capabilities, policy};
+use crate::world::{PROVIDERS, assert_bounded, assert_object, assert_stable, capabilities, policy};
 
 /// A caller's request in `dialect`: whatever is read can be written or is refused with a reason; what is written can be read
 /// and written again, and settles.
@@ -24,7 +24,7 @@ pub(crate) fn request(dialect: Dialect, data: &[u8]) {
             }
         };
         assert_eq!(typed.operation(), operation);
-        for target in DIALECTS {
+        for target in PROVIDERS {
             written(&mut mutator, &typed, dialect, target, data.len());
         }
     }

@@ -6,12 +6,18 @@ use serde_json::value::RawValue;
 use ziggurat_core::{
     Ask, Capabilities, Changes, Dialect, Effort, LossPolicy, Operation, Restore, Str, Usage,
 };
-use ziggurat_dialects::{ANTHROPIC, COHERE, GEMINI, OLLAMA, OPENAI};
+use ziggurat_dialects::{
+    ANTHROPIC, COHERE, COMPLETIONS, CONVERSE, GEMINI, OLLAMA, OPENAI, RESPONSES,
+};
 
 use crate::mutate::Mutator;
 
-/// The dialects that callers and providers speak.
+/// The dialects that callers speak.
 pub(crate) const DIALECTS: [Dialect; 5] = [OPENAI, ANTHROPIC, GEMINI, COHERE, OLLAMA];
+
+/// The dialects that providers speak.
+pub(crate) const PROVIDERS: [Dialect; 8] =
+    [OPENAI, ANTHROPIC, GEMINI, COHERE, OLLAMA, CONVERSE, RESPONSES, COMPLETIONS];
 
 /// In what a dialect tells of an answer, where it differs from another that tells the same.
 #[derive(Clone, Copy)]

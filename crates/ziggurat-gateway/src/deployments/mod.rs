@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use tower::util::option_layer;
 use tower_layer::Layer;
 use ziggurat_core::{Capabilities, Credentials, Error, ErrorKind, Price, RawJson, Secret, Str};
-use ziggurat_dialects::{ANTHROPIC, GEMINI, KeyHeader, RESPONSES};
+use ziggurat_dialects::{ANTHROPIC, GEMINI, KeyHeader, MaxTokensName, RESPONSES};
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Fetcher, Transport};
 use ziggurat_layers::RateLimitLayer;
@@ -261,6 +261,12 @@ impl Maker {
         Endpoint::new(self.entry.id.as_str(), service).settings(settings)
     }
 
+    /// Whether a model goes by a name that OpenAI gives its own.
+    fn is_openais(&self, model: &str) -> bool {
+        let found = self.shared.providers.resolve(model);
+        found.is_ok_and(|found| found.provider.prefix() == "openai")
+    }
+
     /// The deployment, and what is put into its requests last.
     fn deployment(
         &self,
@@ -293,6 +299,11 @@ impl Maker {
         let mut place = provider
             .place(model, given, |name| self.setting(name))
             .map_err(|missing| missing.to_string())?;
+        if provider.prefix() == "openai" && entry.api_base.is_some() && !self.is_openais(model) {
+            // Somebody else's server, which mostly knows the older word alone.
+            let quirks = Arc::make_mut(&mut place.variant.quirks);
+            quirks.max_tokens_name.get_or_insert(MaxTokensName::MaxTokens);
+        }
         let mut bearer = None;
         let base: Uri =
             place.address.parse().map_err(|_| "the provider's address is no URL".to_owned())?;

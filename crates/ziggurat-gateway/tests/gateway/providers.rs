@@ -1,7 +1,7 @@
 //! Providers that differ from their dialect, and some that the configuration brings.
 
 use serde_json::json;
-use ziggurat_testkit::FakeProvider;
+use ziggurat_testkit::{FakeProvider, Script};
 
 use crate::calls::{chat, messages, streamed};
 use crate::client::Ask;
@@ -71,4 +71,30 @@ fn a_row_that_is_wrong_is_told_with_its_place() {
     let problems = problems.to_string();
     assert!(problems.contains("c.yaml:2:14"), "{problems}");
     assert!(problems.contains("there is no dialect `latin`"), "{problems}");
+}
+
+/// Servers like llama.cpp's ignored the bound, by the newer name that OpenAI's own models want.
+#[tokio::test]
+async fn somebody_elses_server_is_told_the_bound_by_its_older_name() {
+    let provider = FakeProvider::bare().spawn().await;
+    let answer = json!({"id": "1", "model": "m", "choices": [{"index": 0, "finish_reason": "stop",
+        "message": {"role": "assistant", "content": "Hi"}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}});
+    let messages = json!([{"role": "user", "content": "Hi"}]);
+    for (model, expected) in [
+        ("openai/my-llama", "max_tokens"),
+        ("openai/gpt-4.1", "max_completion_tokens"),
+        ("openai/o4-mini", "max_completion_tokens"),
+    ] {
+        let gateway = run(&format!(
+            "model_list: [{{model_name: m, litellm_params: {{model: {model}, api_base: '{}', api_key: k}}}}]",
+            provider.base_url()
+        ))
+        .await;
+        provider.script(Script::json(&answer));
+        let asked = json!({"model": "m", "max_tokens": 7, "messages": messages});
+        let got = Ask::json("/v1/messages", &asked).send(gateway.address).await;
+        assert_eq!(got.status, 200, "{}", got.text());
+        assert_eq!(provider.last_request().json()[expected], 7, "{model}");
+    }
 }

@@ -1,0 +1,3 @@
+//! A request of OpenAI's legacy Completions.
+#![cfg_attr(fuzzing, no_main)]
+ziggurat_fuzz::target!(completions_request);
