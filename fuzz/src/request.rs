@@ -68,7 +68,7 @@ fn written(mutator: &mut Mutator, typed: &Typed, source: Dialect, target: Dialec
         let typed = match typed {
             Ok(typed) => typed,
             // Messages that say nothing are left out, and a list of none asks nothing.
-            Err(error) if error.param() == Some("messages") => return None,
+            Err(error) if matches!(error.param(), Some("messages" | "input")) => return None,
             Err(error) => {
                 panic!("{source} to {target}, again: {error}, {}", body.escape_ascii())
             }
