@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 use crate::raw::RawBody;
 use crate::settle::{End, Guard, Scope};
 use crate::{
-    Answer, Body, Cost, Dialect, Error, Event, Facts, Frame, Instant, Loss, RateLimits, Restore,
-    Str, StreamDecoder, Usage,
+    Answer, Ask, Body, Cost, Dialect, Error, Event, Facts, Frame, Instant, Loss, RateLimits,
+    Restore, Str, StreamDecoder, StreamEncoder, Usage,
 };
 
 /// An answer: a head, and a body that is whole, in frames, or raw.
@@ -217,6 +217,29 @@ impl Reply {
         });
     }
 
+    /// Asks for bytes in this dialect: from now on every frame carries them. To be called before the first frame is read. What
+    /// cannot be said is told to `scope`, before the call is settled. Does nothing to a body without frames.
+    pub fn encode(&mut self, dialect: Dialect, ask: &Ask, scope: Option<Scope>) {
+        if !self.is_streamed() {
+            return;
+        }
+        let same = self.head.dialect == Some(dialect);
+        if !same {
+            self.events();
+        }
+        let decoded = matches!(&self.body, ReplyBody::Frames(frames) if frames.decodes());
+        if same && !decoded {
+            return;
+        }
+        let mut ask = ask.clone();
+        if !same {
+            ask.origin = self.head.model.clone();
+        }
+        let encoder = dialect.encoder(&ask);
+        self.wrap_frames(|frames| Encoding { frames, encoder, same, told: 0, scope });
+        self.head.dialect = Some(dialect);
+    }
+
     /// The next frame. The call is settled before the last one is returned.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         let ReplyBody::Frames(frames) = &mut self.body else {
@@ -379,5 +402,46 @@ impl Frames for Decoding {
 
     fn decodes(&self) -> bool {
         true
+    }
+}
+
+/// Writes every frame anew, or where it is in the right dialect already those that were changed. The encoder sees every event,
+/// so that it knows where it is.
+struct Encoding {
+    frames: Box<dyn Frames>,
+    encoder: Box<dyn StreamEncoder>,
+    same: bool,
+    /// How many losses the books know of.
+    told: usize,
+    scope: Option<Scope>,
+}
+
+impl Encoding {
+    fn write(&mut self, frame: Frame) -> Frame {
+        let mut out = Vec::new();
+        for event in frame.events().unwrap_or_default() {
+            self.encoder.encode(event, &mut out);
+        }
+        if self.same {
+            return if frame.is_changed() { frame.with_bytes(out.into()) } else { frame };
+        }
+        let losses = self.encoder.losses();
+        if let (Some(new), Some(scope)) =
+            (losses.get(self.told..).filter(|new| !new.is_empty()), &self.scope)
+        {
+            scope.report_losses(new);
+        }
+        self.told = losses.len();
+        frame.with_bytes(out.into())
+    }
+}
+
+impl Frames for Encoding {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        let next = match self.frames.poll_frame(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(next) => next,
+        };
+        Poll::Ready(next.map(|frame| frame.map(|frame| self.write(frame))))
     }
 }

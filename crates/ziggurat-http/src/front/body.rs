@@ -10,10 +10,7 @@ use http_body::{Body as HttpBody, Frame as HttpFrame, SizeHint};
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use ziggurat_core::{
-    Ask, Body, BoxError, Dialect, End, Error, Event, Frame, Guard, Instant, Reply, Str,
-    StreamEncoder,
-};
+use ziggurat_core::{Ask, Body, BoxError, Dialect, End, Error, Frame, Guard, Instant, Reply, Str};
 
 use super::array::ArrayWriter;
 use super::disconnect::{Asking, Leave};
@@ -53,7 +50,6 @@ struct Stream {
     state: State,
     dialect: Dialect,
     ask: Ask,
-    writer: Writer,
     deadline: Option<Pin<Box<Sleep>>>,
     shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     keepalive: Option<KeepAlive>,
@@ -65,8 +61,6 @@ struct Stream {
     deadline_set: bool,
     /// Set while the events go out as one array that is not closed yet.
     array: Option<ArrayWriter>,
-    /// How many losses the call's books know of.
-    told: usize,
 }
 
 // There is one of these a stream, in a box already.
@@ -205,7 +199,6 @@ impl Stream {
             state,
             dialect,
             ask,
-            writer: Writer::Pass,
             deadline: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline))),
             shutdown: settings
                 .shutdown
@@ -217,26 +210,13 @@ impl Stream {
             polling: false,
             deadline_set: false,
             array: None,
-            told: 0,
         }
     }
 
     /// The answer begins: from now on frames come.
     fn begin(&mut self, mut reply: Reply) {
-        let same = reply.head().dialect == Some(self.dialect);
-        if !same {
-            reply.events();
-            self.ask.origin = reply.head().model.clone();
-        }
-        let decoded = match reply.body() {
-            ziggurat_core::ReplyBody::Frames(frames) => frames.decodes(),
-            _ => false,
-        };
-        self.writer = match (same, decoded) {
-            (true, false) => Writer::Pass,
-            (true, true) => Writer::Changed(self.dialect.encoder(&self.ask)),
-            (false, _) => Writer::All(self.dialect.encoder(&self.ask)),
-        };
+        let scope = reply.scope();
+        reply.encode(self.dialect, &self.ask, scope);
         self.state = State::Streaming(reply);
     }
 
@@ -300,8 +280,7 @@ impl Stream {
                 },
                 State::Streaming(reply) => match poll_unless_told(reply, cx) {
                     Poll::Ready(Some(Ok(frame))) => {
-                        let bytes = self.writer.write(frame);
-                        self.told = tell_losses(&self.writer, reply, self.told);
+                        let bytes = frame.into_bytes();
                         if bytes.is_empty() {
                             continue;
                         }
@@ -410,49 +389,6 @@ impl Drop for Whole {
             drop(self.reply.take_body());
         }
     }
-}
-
-/// How frames become the caller's bytes.
-enum Writer {
-    /// As they came.
-    Pass,
-    /// As they came, unless a layer changed them. The encoder sees every event, so that it knows where it is.
-    Changed(Box<dyn StreamEncoder>),
-    /// Translated.
-    All(Box<dyn StreamEncoder>),
-}
-
-impl Writer {
-    fn write(&mut self, frame: Frame) -> Bytes {
-        match self {
-            Self::Pass => frame.into_bytes(),
-            Self::Changed(encoder) => {
-                let changed = encode(encoder.as_mut(), frame.events().unwrap_or_default());
-                if frame.is_changed() { changed } else { frame.into_bytes() }
-            }
-            Self::All(encoder) => encode(encoder.as_mut(), frame.events().unwrap_or_default()),
-        }
-    }
-}
-
-/// Reports what could not be said since so many losses were told; how many are told now.
-fn tell_losses(writer: &Writer, reply: &Reply, told: usize) -> usize {
-    let Writer::All(encoder) = writer else { return told };
-    let losses = encoder.losses();
-    if let (Some(new), Some(scope)) =
-        (losses.get(told..).filter(|new| !new.is_empty()), reply.scope())
-    {
-        scope.report_losses(new);
-    }
-    losses.len()
-}
-
-fn encode(encoder: &mut dyn StreamEncoder, events: &[Event]) -> Bytes {
-    let mut out = Vec::new();
-    for event in events {
-        encoder.encode(event, &mut out);
-    }
-    Bytes::from(out)
 }
 
 #[cfg(test)]
@@ -572,8 +508,15 @@ mod tests {
         let part = PartId::default();
         let source = RawJson::parse(Str::from(r#"{"type":"char_location"}"#)).unwrap();
         let cited = Event::Citation { part, citation: Box::new(source) };
+        // What the last frame cannot say is told before the books are closed.
+        let kind = ziggurat_core::PartKind::Opaque { kind: "x".into(), value: RawJson::NULL };
+        let mut last = Frame::of_events(vec![
+            Event::PartStart { part: PartId::first(1), kind: Box::new(kind) },
+            Event::End,
+        ]);
+        last.mark(Facts::TERMINATOR);
         let frames = vec![
-            Frame::of_events(vec![Event::End]),
+            last,
             Frame::of_events(vec![cited.clone()]),
             Frame::of_events(vec![cited]),
             Frame::of_events(vec![
@@ -595,6 +538,6 @@ mod tests {
         let mut body = ResponseBody::stream(reply, OPENAI, &ask, &settings, Some(late), id, None);
         while read(&mut body).await.is_some() {}
         // Each is told once.
-        assert_eq!(*book.0.lock().unwrap(), ["citations=dropped"]);
+        assert_eq!(*book.0.lock().unwrap(), ["citations=dropped", "x=dropped"]);
     }
 }

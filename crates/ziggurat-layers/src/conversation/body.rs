@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use ziggurat_core::{
     Ask, Dialect, End, Error, Facts, Frame, Frames, Losses, Members, RawJson, Reply, ReplyBody,
-    Restore, Scope, Str, StreamEncoder,
+    Restore, Scope, Str,
 };
 
 use super::items;
@@ -24,14 +24,8 @@ pub(super) async fn keep(
     let same = reply.head().dialect == Some(dialect);
     ask.origin = reply.head().model.clone().filter(|_| !same);
     if reply.is_streamed() {
-        if !same {
-            reply.events();
-        }
-        let decodes = matches!(reply.body(), ReplyBody::Frames(frames) if frames.decodes());
-        let encoder = (!same || decodes).then(|| dialect.encoder(&ask));
-        let writer = Writer { encoder, same, told: 0, scope };
-        reply.wrap_frames(|frames| Keeping { frames, writer, keeper: Some(keeper), last: None });
-        reply.head_mut().dialect = Some(dialect);
+        reply.encode(dialect, &ask, scope);
+        reply.wrap_frames(|frames| Keeping { frames, keeper: Some(keeper), last: None });
         return Ok(reply);
     }
     match whole(dialect, &ask, &mut reply) {
@@ -74,7 +68,6 @@ type BeingKept = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Frames that are kept when the last has come.
 struct Keeping {
     frames: Box<dyn Frames>,
-    writer: Writer,
     keeper: Option<Keeper>,
     /// The frame with which the answer is complete, until it is kept.
     last: Option<(BeingKept, Option<Frame>)>,
@@ -84,7 +77,7 @@ impl Frames for Keeping {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         if self.last.is_none() {
             let frame = match ready!(self.frames.poll_frame(cx)) {
-                Some(Ok(frame)) => self.writer.write(frame),
+                Some(Ok(frame)) => frame,
                 end => return Poll::Ready(end),
             };
             let is_last = frame.facts().has(Facts::TERMINATOR);
@@ -103,39 +96,6 @@ impl Frames for Keeping {
         };
         self.last = None;
         Poll::Ready(frame.map(Ok))
-    }
-}
-
-/// Writes frames in the caller's dialect.
-struct Writer {
-    /// `None` where they are in it as they come.
-    encoder: Option<Box<dyn StreamEncoder>>,
-    same: bool,
-    /// How many losses the call's books know of.
-    told: usize,
-    scope: Option<Scope>,
-}
-
-impl Writer {
-    fn write(&mut self, frame: Frame) -> Frame {
-        let Some(encoder) = &mut self.encoder else { return frame };
-        let mut out = Vec::new();
-        for event in frame.events().unwrap_or_default() {
-            encoder.encode(event, &mut out);
-        }
-        if self.same && !frame.is_changed() {
-            return frame;
-        }
-        if !self.same {
-            let losses = encoder.losses();
-            if let (Some(new), Some(scope)) =
-                (losses.get(self.told..).filter(|new| !new.is_empty()), &self.scope)
-            {
-                scope.report_losses(new);
-            }
-            self.told = losses.len();
-        }
-        frame.with_bytes(out.into())
     }
 }
 
