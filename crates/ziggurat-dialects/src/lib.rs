@@ -67,7 +67,7 @@ pub use cohere::COHERE;
 pub use completions::COMPLETIONS;
 pub use converse::CONVERSE;
 pub use fields::{Field, Names};
-pub use gemini::GEMINI;
+pub use gemini::{GEMINI, PREDICT};
 pub use named::{all, named};
 pub use ollama::OLLAMA;
 pub use openai::{Json, MaxTokensName, OPENAI, Quirks};

@@ -2,7 +2,7 @@
 
 use ziggurat_core::Dialect;
 
-use crate::{ANTHROPIC, COHERE, COMPLETIONS, CONVERSE, GEMINI, OLLAMA, OPENAI, RESPONSES};
+use crate::{ANTHROPIC, COHERE, COMPLETIONS, CONVERSE, GEMINI, OLLAMA, OPENAI, PREDICT, RESPONSES};
 
 /// Every dialect of this crate. One more is a line here.
 static ALL: [Dialect; 7] = [OPENAI, RESPONSES, ANTHROPIC, GEMINI, CONVERSE, COHERE, OLLAMA];
@@ -23,7 +23,7 @@ pub fn all() -> &'static [Dialect] {
 /// ```
 #[must_use]
 pub fn named(name: &str) -> Option<Dialect> {
-    ALL.iter().copied().chain([COMPLETIONS]).find(|dialect| dialect.name() == name)
+    ALL.iter().copied().chain([COMPLETIONS, PREDICT]).find(|dialect| dialect.name() == name)
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ fn task(word: Str) -> Option<EmbedTask> {
     })
 }
 
-fn task_word(task: &EmbedTask) -> &str {
+pub(super) fn task_word(task: &EmbedTask) -> &str {
     match task {
         EmbedTask::Query => "RETRIEVAL_QUERY",
         EmbedTask::Document => "RETRIEVAL_DOCUMENT",

@@ -19,6 +19,7 @@ mod grounding;
 mod logprobs;
 mod models;
 mod part;
+mod predict;
 mod reply;
 mod request;
 mod signature;
@@ -38,6 +39,7 @@ use ziggurat_core::{
 };
 
 pub(crate) use camel::camel as camel_name;
+pub use predict::PREDICT;
 pub(crate) use words::word;
 
 use crate::framing::sse::SseCutter;

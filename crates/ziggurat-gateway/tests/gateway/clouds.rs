@@ -137,6 +137,41 @@ async fn claude_on_vertex_is_named_in_the_path_and_not_in_the_body() {
 }
 
 #[tokio::test]
+async fn vectors_on_vertex_are_predictions() {
+    let (provider, tokens) =
+        (FakeProvider::bare().spawn().await, FakeProvider::bare().spawn().await);
+    tokens.script(granted());
+    let made = |values: Value| json!({"embeddings": {"values": values, "statistics": {"token_count": 2, "truncated": false}}});
+    // The newer family takes one text a request: two are asked for in two.
+    for (model, requests) in [("text-embedding-005", 1), ("gemini-embedding-001", 2)] {
+        let gateway = run(&vertex(model, &provider, &tokens)).await;
+        tokens.script(granted());
+        let before = provider.request_count();
+        for _ in 0..requests {
+            let predictions: Vec<Value> =
+                (0..2 / requests).map(|number| made(json!([number, 1]))).collect();
+            provider.script(Script::json(&json!({"predictions": predictions})));
+        }
+        let asked = json!({"model": "m", "input": ["a", "b"], "dimensions": 2,
+            "encoding_format": "float"});
+        let got = Ask::json("/v1/embeddings", &asked).send(gateway.address).await;
+        assert_eq!(got.status, 200, "{}", got.text());
+        assert_eq!(got.json()["data"].as_array().unwrap().len(), 2);
+        assert_eq!(got.json()["usage"]["prompt_tokens"], 4);
+        assert_eq!(provider.request_count() - before, requests);
+        let sent = provider.last_request();
+        assert_eq!(
+            sent.path,
+            format!(
+                "/v1/projects/p-1/locations/europe-west1/publishers/google/models/{model}:predict"
+            )
+        );
+        assert_eq!(sent.json()["parameters"], json!({"outputDimensionality": 2}));
+        assert_eq!(sent.json()["instances"].as_array().unwrap().len() as u64, 2 / requests);
+    }
+}
+
+#[tokio::test]
 async fn open_models_on_vertex_speak_like_openai() {
     let (provider, tokens) =
         (FakeProvider::bare().spawn().await, FakeProvider::bare().spawn().await);
