@@ -254,3 +254,14 @@ def test_a_signature_that_is_refused_is_not_the_callers_fault(asker):
         asker.chat.completions.create(model="stranger", messages=[{"role": "user", "content": "Hi"}])
     assert error.value.status_code == 502
     assert "signature" not in str(error.value).lower()
+
+
+def test_tokens_are_counted(client, provider):
+    counted = client.count_tokens(modelId="bedrock", input={"converse": {"messages": user("Hello")}})
+    assert counted["inputTokens"] == 42
+    model, operation, params, _ = provider.server.asked[-1]
+    assert (model, operation) == ("anthropic.claude-haiku-4-5-20251001-v1:0", "count-tokens")
+    assert params["input"]["converse"]["messages"]
+    # OpenAI has nothing to count with: it is estimated.
+    counted = client.count_tokens(modelId="gpt", input={"converse": {"messages": user("Hello")}})
+    assert 0 < counted["inputTokens"] < 42

@@ -182,7 +182,6 @@ def test_anthropics_list_has_anthropics_shape(ant):
 def test_an_api_that_is_not_served_is_named(oai, ant):
     for ask in (
         lambda: oai.images.generate(model="gpt", prompt="Hello"),
-        lambda: oai.completions.create(model="gpt", prompt="Hello"),
         lambda: oai.files.list(),
     ):
         with pytest.raises(openai.NotFoundError) as caught:

@@ -34,9 +34,31 @@ impl Family {
     }
 }
 
+/// A model's own id, of one that names a profile over regions (`eu.anthropic.…`): tokens are counted by the model alone.
+pub(super) fn bare(model: &str) -> &str {
+    match model.find(".anthropic.") {
+        Some(dot) if !model.starts_with("arn:") => &model[dot + 1..],
+        _ => model,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_are_counted_by_the_model_itself() {
+        let arn = "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-sonnet-4-5";
+        for (model, expected) in [
+            ("eu.anthropic.claude-sonnet-4-5", "anthropic.claude-sonnet-4-5"),
+            ("us-gov.anthropic.claude-3", "anthropic.claude-3"),
+            ("anthropic.claude-3", "anthropic.claude-3"),
+            ("eu.amazon.nova-pro-v1:0", "eu.amazon.nova-pro-v1:0"),
+            (arn, arn),
+        ] {
+            assert_eq!(bare(model), expected);
+        }
+    }
 
     #[test]
     fn ids_profiles_and_arns_tell_the_family() {

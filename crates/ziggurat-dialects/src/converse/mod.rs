@@ -65,7 +65,9 @@ impl Codec for Converse {
     fn path(&self, operation: Operation, model: &str, stream: bool) -> Cow<'static, str> {
         let model = Segment(model);
         Cow::Owned(match operation {
-            Operation::CountTokens => format!("/model/{model}/count-tokens"),
+            Operation::CountTokens => {
+                format!("/model/{}/count-tokens", Segment(family::bare(model.0)))
+            }
             Operation::Embeddings | Operation::Rerank => format!("/model/{model}/invoke"),
             Operation::Models if model.0.is_empty() => return Cow::Borrowed("/foundation-models"),
             Operation::Models => format!("/foundation-models/{model}"),

@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use tower::util::option_layer;
 use tower_layer::Layer;
 use ziggurat_core::{Capabilities, Credentials, Error, ErrorKind, Price, RawJson, Secret, Str};
-use ziggurat_dialects::{ANTHROPIC, GEMINI, KeyHeader, MaxTokensName, RESPONSES};
+use ziggurat_dialects::{ANTHROPIC, CONVERSE, GEMINI, KeyHeader, MaxTokensName, RESPONSES};
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Fetcher, Transport};
 use ziggurat_layers::RateLimitLayer;
@@ -428,12 +428,16 @@ fn owner(entry: &DeploymentConfig, providers: &Providers) -> Result<Owner, Unkno
     Ok(Owner::Provider(providers.resolve(&model)?.provider))
 }
 
-/// Whether the provider counts tokens. What Claude's on Vertex has for it is another model's path.
+/// Whether the provider counts tokens.
 fn counts(deployment: &Deployment, provider: &Provider) -> bool {
     let dialect = deployment.dialect;
-    let anthropics = dialect == ANTHROPIC && Cloud::of(provider.prefix()).is_none();
+    // Azure's has no such path. Of Bedrock's models Claude's alone are counted.
+    let anthropics =
+        dialect == ANTHROPIC && !matches!(Cloud::of(provider.prefix()), Some(Cloud::Azure));
+    let claudes = dialect == CONVERSE
+        && deployment.model.as_deref().is_some_and(|model| model.contains("anthropic.claude"));
     let openais = dialect == RESPONSES && provider.prefix() == "openai";
-    anthropics || openais || dialect == GEMINI
+    anthropics || claudes || openais || dialect == GEMINI
 }
 
 fn unserved(why: &impl ToString) -> Error {

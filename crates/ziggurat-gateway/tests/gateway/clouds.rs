@@ -131,9 +131,16 @@ async fn claude_on_vertex_is_named_in_the_path_and_not_in_the_body() {
         got.text()
     );
     assert_eq!(provider.last_request().path, format!("{place}:streamRawPredict"));
-    // It is not counted there by this path: an estimate answers.
-    let counted = Ask::json("/v1/messages/count_tokens", &chat()).send(gateway.address).await;
-    assert!(counted.json()["input_tokens"].as_u64().unwrap() > 0, "{}", counted.text());
+    // Tokens are counted at another path, which does not name the model.
+    for path in ["/v1/messages/count_tokens", "/utils/token_counter"] {
+        provider.script(Script::json(&json!({"input_tokens": 42})));
+        let counted = Ask::json(path, &chat()).send(gateway.address).await;
+        assert!(counted.text().contains("42"), "{}", counted.text());
+        let sent = provider.last_request();
+        let (folder, _) = place.rsplit_once('/').unwrap();
+        assert_eq!(sent.path, format!("{folder}/count-tokens:rawPredict"));
+        assert_eq!(sent.json()["model"], "claude-sonnet-4-5@20250929");
+    }
 }
 
 #[tokio::test]

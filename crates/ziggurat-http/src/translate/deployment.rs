@@ -77,6 +77,8 @@ struct Ready {
     model: Option<RawJson>,
     /// Whether the path of a chat names the model, so that the body does not.
     in_path: bool,
+    /// Whether that of a count of tokens does.
+    count_in_path: bool,
 }
 
 impl Deployment {
@@ -114,6 +116,7 @@ impl Deployment {
                 headers: Ok(HeaderMap::new()),
                 model: None,
                 in_path: false,
+                count_in_path: false,
             },
         };
         deployment.refresh();
@@ -236,13 +239,21 @@ impl Deployment {
     }
 
     /// Whether a request names the model in its path, and not in its body.
-    pub(super) fn names_model_in_path(&self) -> bool {
-        self.ready.in_path
+    pub(super) fn names_model_in_path(&self, operation: Operation) -> bool {
+        match operation {
+            Operation::CountTokens => self.ready.count_in_path,
+            _ => self.ready.in_path,
+        }
     }
 
     /// Whether the path names the model though the dialect has it in the body.
-    pub(super) fn moves_model(&self) -> bool {
-        self.variant.paths.chat.as_ref().is_some_and(|path| path.contains("{model}"))
+    pub(super) fn moves_model(&self, operation: Operation) -> bool {
+        let paths = &self.variant.paths;
+        let path = match operation {
+            Operation::CountTokens => paths.count.as_ref(),
+            _ => paths.chat.as_ref(),
+        };
+        path.is_some_and(|path| path.contains("{model}"))
     }
 
     /// The name of the model as JSON.
@@ -340,6 +351,7 @@ impl Deployment {
         self.ready.model = self.model.as_deref().map(RawJson::string);
         // The address of a chat is the same for every call, unless the path holds the model and that is the caller's choice.
         const PROBE: &str = "ziggurat-probe";
+        self.ready.count_in_path = self.path(Operation::CountTokens, PROBE, false).contains(PROBE);
         for stream in [false, true] {
             let in_path = self.path(Operation::Chat, PROBE, stream).contains(PROBE);
             self.ready.in_path = in_path;

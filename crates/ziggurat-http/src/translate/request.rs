@@ -101,7 +101,7 @@ pub(super) fn outgoing(call: &Call, deployment: &Deployment) -> Result<Outgoing,
         }
         plan.withhold_usage = prepared.withhold_usage;
         let named = payload.member("model");
-        let segments = match deployment.names_model_in_path() {
+        let segments = match deployment.names_model_in_path(operation) {
             // There it would be an unknown member.
             true => {
                 payload.remove("model");
@@ -250,7 +250,10 @@ fn encode(
         plan.estimated = Some(embed.estimated_tokens());
     }
     let quirks = deployment.quirks();
-    if deployment.extra_body.is_empty() && quirks.is_none() && !deployment.moves_model() {
+    if deployment.extra_body.is_empty()
+        && quirks.is_none()
+        && !deployment.moves_model(plan.operation)
+    {
         plan.losses = losses.into_found();
         return Ok((Body::from(encoded.body), encoded.headers));
     }
@@ -261,7 +264,7 @@ fn encode(
         quirks.apply(&mut written, &mut prepared, Names::of(call.dialect()), &mut losses)?;
     }
     plan.losses = losses.into_found();
-    if deployment.moves_model() {
+    if deployment.moves_model(plan.operation) {
         written.remove("model");
     }
     for (name, value) in &deployment.extra_body {
