@@ -10,7 +10,7 @@ use ziggurat_core::{
     StopReason, StreamEncoder, ToolCallKind, Usage,
 };
 use ziggurat_dialects::framing::{ndjson, sse};
-use ziggurat_dialects::{GEMINI, OLLAMA};
+use ziggurat_dialects::{CONVERSE, GEMINI, OLLAMA};
 
 use crate::chunks::{choppings, seed};
 use crate::mutate::Mutator;
@@ -241,6 +241,10 @@ fn assert_one_terminal(caller: Dialect, out: &Bytes) {
     if caller == OLLAMA {
         return assert_one_last_line(out);
     }
+    if caller == CONVERSE {
+        // Binary: what follows the end is seen where it is read again.
+        return;
+    }
     let mut terminals = Vec::new();
     let mut last = 0;
     for (number, event) in sse::events(out).enumerate() {
@@ -262,7 +266,15 @@ fn assert_one_terminal(caller: Dialect, out: &Bytes) {
         let stops = candidates.iter().any(|candidate| candidate.contains_key("finishReason"));
         let ends = event.name == Some(b"error")
             || match kind {
-                Some(kind) => ["message_stop", "message-end", "error"].contains(&kind),
+                Some(kind) => [
+                    "message_stop",
+                    "message-end",
+                    "error",
+                    "response.completed",
+                    "response.incomplete",
+                    "response.failed",
+                ]
+                .contains(&kind),
                 None if stops => true,
                 None => ["error", "promptFeedback"].iter().any(|name| members.contains_key(*name)),
             };

@@ -13,7 +13,8 @@ use ziggurat_dialects::{
 use crate::mutate::Mutator;
 
 /// The dialects that callers speak.
-pub(crate) const DIALECTS: [Dialect; 5] = [OPENAI, ANTHROPIC, GEMINI, COHERE, OLLAMA];
+pub(crate) const DIALECTS: [Dialect; 7] =
+    [OPENAI, ANTHROPIC, GEMINI, COHERE, OLLAMA, CONVERSE, RESPONSES];
 
 /// The dialects that providers speak.
 pub(crate) const PROVIDERS: [Dialect; 8] =
@@ -38,11 +39,11 @@ impl Manner {
     pub(crate) fn of(dialect: Dialect) -> Self {
         let is = |names: &[&str]| names.contains(&dialect.name());
         Self {
-            blocks: is(&["anthropic"]),
-            alone: is(&["anthropic", "cohere", "ollama"]),
-            plain: is(&["anthropic", "gemini", "cohere", "ollama"]),
+            blocks: is(&["anthropic", "converse", "responses"]),
+            alone: is(&["anthropic", "cohere", "ollama", "converse", "responses"]),
+            plain: is(&["anthropic", "gemini", "cohere", "ollama", "converse"]),
             objects: is(&["gemini", "ollama"]),
-            tells_failure: is(&["gemini"]),
+            tells_failure: is(&["gemini", "converse"]),
         }
     }
 }

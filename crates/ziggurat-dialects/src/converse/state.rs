@@ -25,8 +25,18 @@ pub(super) fn read_redacted(data: &Str) -> Str {
 pub(super) fn write_redacted(origin: Option<&str>, data: &str) -> String {
     match origin {
         Some(_) => STANDARD.encode(origin::mark(origin, data).as_bytes()),
-        None => data.to_owned(),
+        None if is_base64(data) => data.to_owned(),
+        // Whatever it is, here it is bytes.
+        None => STANDARD.encode(data.as_bytes()),
     }
+}
+
+/// Whether a text can be base64, told without reading it.
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    text.len() % 4 == 0
+        && text.len() - digits.len() < 3
+        && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
 }
 
 #[cfg(test)]
@@ -42,5 +52,6 @@ mod tests {
         assert_eq!(origin::origin(&read), origin::Origin::Model("claude".into(), "EqQB"));
         assert_eq!(read_redacted(&"EqQB".into()), "EqQB");
         assert_eq!(write_redacted(None, "EqQB"), "EqQB");
+        assert_eq!(write_redacted(None, "AA@A"), STANDARD.encode("AA@A"));
     }
 }

@@ -47,6 +47,8 @@ fn text(node: &Node<'_>, logprobs: &mut Vec<Str>) -> Result<Part, Error> {
     node.members(|name, node| {
         match name {
             "type" | "text" => {}
+            // A part has none of these, and kept they would be taken for its item's.
+            "role" | "content" | "id" | "status" => {}
             "annotations" => node.items(|_, citation| {
                 citations.push(citation.raw()?);
                 Ok(())

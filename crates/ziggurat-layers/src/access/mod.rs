@@ -22,7 +22,8 @@
 //! | is every [required](AccessLayer::require) parameter there | `InvalidRequest`, 400, that parameter |
 //! | what [further rules](AccessLayer::rule) say | their error |
 //!
-//! Parameters are the top-level members of the request, by the names that the caller's dialect has for them. Of a conversation that
+//! Parameters are the top-level members of the request, by the names that the caller's dialect has for them; what is denied by OpenAI's
+//! name is so wherever another dialect has it, inside of another member too. Of a conversation that
 //! was built in code, or rewritten by a layer, those are known that the superset has, by OpenAI's names, and its extras. The list of
 //! models is not guarded here: who answers it tells each caller of its own models; nor are answers that were kept, which are each
 //! caller's own.

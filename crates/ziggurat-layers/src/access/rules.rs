@@ -5,7 +5,7 @@ use ziggurat_core::{Call, Chat, Error, ErrorKind, Members, OutputFormat, Payload
 use crate::forbidden::printable;
 
 /// What every conversation has, in one dialect or another.
-const ALWAYS: [&str; 10] = [
+const ALWAYS: [&str; 11] = [
     "model",
     "messages",
     "system",
@@ -16,6 +16,7 @@ const ALWAYS: [&str; 10] = [
     "system_instruction",
     "input",
     "instructions",
+    "prompt",
 ];
 
 /// Which parameters there may, may not and must be.
@@ -42,8 +43,15 @@ impl Parameters {
     pub(super) fn check(&self, call: &Call) -> Result<(), Error> {
         let payload = call.payload();
         if self.allowed.is_some() || !self.denied.is_empty() {
-            if payload.dialect().is_some() {
+            if let Some(dialect) = payload.dialect() {
                 payload.names().try_for_each(|name| self.may_be(name))?;
+                // Other dialects have some of them inside of others (Gemini `generationConfig`): what is forbidden is so there, too.
+                if dialect.name() != "openai"
+                    && !self.denied.is_empty()
+                    && let Ok(chat) = payload.chat()
+                {
+                    spoken(chat).try_for_each(|name| self.may_not(name))?;
+                }
             } else if let Ok(chat) = payload.chat() {
                 spoken(chat).try_for_each(|name| self.may_be(name))?;
             }
@@ -58,13 +66,15 @@ impl Parameters {
         let allowed = self.allowed.as_ref().is_none_or(|allowed| {
             ALWAYS.contains(&name) || allowed.iter().any(|allowed| *allowed == name)
         });
-        // Some servers take a member by its name in any case.
-        if allowed && !self.denied.iter().any(|denied| denied.eq_ignore_ascii_case(name)) {
-            return Ok(());
+        if allowed { self.may_not(name) } else { Err(forbidden(name)) }
+    }
+
+    /// Some servers take a member by its name in any case.
+    fn may_not(&self, name: &str) -> Result<(), Error> {
+        match self.denied.iter().any(|denied| denied.eq_ignore_ascii_case(name)) {
+            true => Err(forbidden(name)),
+            false => Ok(()),
         }
-        let name = printable(name);
-        let message = format!("the parameter `{name}` is not allowed");
-        Err(Error::new(ErrorKind::Permission, message).with_param(name))
     }
 }
 
@@ -143,6 +153,12 @@ fn spoken(chat: &Chat) -> impl Iterator<Item = &str> {
     ];
     let known = known.into_iter().filter(|(_, is)| *is).map(|(name, _)| name);
     known.chain(chat.extras.members.iter().map(|(name, _)| name.as_str()))
+}
+
+fn forbidden(name: &str) -> Error {
+    let name = printable(name);
+    let message = format!("the parameter `{name}` is not allowed");
+    Error::new(ErrorKind::Permission, message).with_param(name)
 }
 
 fn missing(name: &Str) -> Error {
