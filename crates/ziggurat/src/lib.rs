@@ -74,7 +74,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `client` (on) | [`Client`] and [`client::Providers`]: direct calls to `provider/model` |
-//! | `layers` (on), or one by one: `access`, `cache`, `fallback`, `peek`, `rate-limit`, `retry`, `route`, `split`, `stack`, `timeout` | [`layers`] |
+//! | `layers` (on), or one by one: `access`, `cache`, `conversation`, `fallback`, `peek`, `rate-limit`, `retry`, `route`, `split`, `stack`, `timeout` | [`layers`] |
 //! | `redis`, with `redis-cluster`, `redis-tls` | [`store`]: cache, limits and cool-downs shared by several instances |
 //! | `http` | [`http`]: front door, translation, admission |
 //! | `transport` | [`http::Transport`], over hyper-util and rustls |
