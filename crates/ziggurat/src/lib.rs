@@ -76,9 +76,11 @@
 //! | `client` (on) | [`Client`] and [`client::Providers`]: direct calls to `provider/model` |
 //! | `layers` (on), or one by one: `access`, `cache`, `conversation`, `fallback`, `peek`, `rate-limit`, `retry`, `route`, `split`, `stack`, `timeout` | [`layers`] |
 //! | `redis`, with `redis-cluster`, `redis-tls` | [`store`]: cache, limits and cool-downs shared by several instances |
+//! | `sqlite` | [`store`]: conversations in a file, or in memory |
 //! | `http` | [`http`]: front door, translation, admission |
 //! | `transport` | [`http::Transport`], over hyper-util and rustls |
 //! | `reqwest` | a `reqwest::Client` as transport |
+//! | `fetch` | [`http`]: pictures and documents behind addresses, for providers that take only their bytes |
 //! | `serve` | the accept loop of a server |
 //! | `dialects` | [`dialects`]: the wire formats by themselves, without I/O |
 //! | `providers` | [`providers`]: addresses, capabilities and prices, as data |
