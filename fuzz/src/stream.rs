@@ -205,6 +205,9 @@ fn written(read: &Read, provider: Dialect, caller: Dialect, input: usize) {
             stop.reason == StopReason::Error
                 && (*choice == 0 || !manner.alone)
                 && !manner.tells_failure
+                // It has words of its own for two failures.
+                && !(caller == CONVERSE
+                    && stop.word.as_ref().is_some_and(|word| word.starts_with("malformed_")))
         }
         _ => false,
     });

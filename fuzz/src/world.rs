@@ -43,7 +43,7 @@ impl Manner {
             alone: is(&["anthropic", "cohere", "ollama", "converse", "responses"]),
             plain: is(&["anthropic", "gemini", "cohere", "ollama", "converse"]),
             objects: is(&["gemini", "ollama"]),
-            tells_failure: is(&["gemini", "converse"]),
+            tells_failure: is(&["gemini"]),
         }
     }
 }
