@@ -34,7 +34,7 @@ pub(super) fn write_redacted(origin: Option<&str>, data: &str) -> String {
 /// Whether a text can be base64, told without reading it.
 fn is_base64(text: &str) -> bool {
     let digits = text.trim_end_matches('=');
-    text.len() % 4 == 0
+    text.len().is_multiple_of(4)
         && text.len() - digits.len() < 3
         && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
 }
