@@ -1,15 +1,17 @@
 //! Fetches pictures and documents that a request names by their address, for providers that take only their bytes.
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use tower::ServiceBuilder;
 //! use ziggurat_http::fetch::{FetchLayer, Fetcher};
 //! use ziggurat_http::{Deployment, Transport, TranslateLayer};
 //! use ziggurat_dialects::OLLAMA;
 //!
-//! let llava = Deployment::new("llava", OLLAMA, "http://localhost:11434".parse().unwrap());
+//! let llava = Arc::new(Deployment::new("llava", OLLAMA, "http://localhost:11434".parse().unwrap()));
 //! let fetcher = Fetcher::new().max_bytes(10 << 20);
 //! let service = ServiceBuilder::new()
-//!     .layer(FetchLayer::new(fetcher, &llava))
+//!     .layer(FetchLayer::new(fetcher, Arc::clone(&llava)))
 //!     .layer(TranslateLayer::new(llava))
 //!     .service(Transport::new());
 //! # let _ = service;
