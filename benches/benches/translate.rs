@@ -274,7 +274,9 @@ fn text_event(dialect: Dialect) -> String {
 /// What happens to a stream: it is cut, with its facts; where it is translated it is decoded and encoded, too.
 fn streamed(provider: Dialect, caller: Dialect, chunks: Vec<Bytes>) -> usize {
     let mut cutter = provider.cutter(&CutOptions::default());
-    let mut decoder = provider.decoder(&Restore::default());
+    let restore = Restore::default();
+    let carried = provider != caller && cutter.carry_events(&restore);
+    let mut decoder = provider.decoder(&restore);
     let mut encoder = caller.encoder(&ask());
     let mut sent = 0;
     for chunk in chunks {
@@ -285,9 +287,11 @@ fn streamed(provider: Dialect, caller: Dialect, chunks: Vec<Bytes>) -> usize {
                 continue;
             }
             let mut events = Vec::new();
-            decoder.decode(frame.bytes(), &mut events).expect("the stream is well formed");
+            if !carried {
+                decoder.decode(frame.bytes(), &mut events).expect("the stream is well formed");
+            }
             let mut out = Vec::new();
-            for event in &events {
+            for event in frame.events().unwrap_or(&events) {
                 encoder.encode(event, &mut out);
             }
             sent += Bytes::from(out).len();

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use ziggurat_core::{
-    CutOptions, Dialect, Error, Event, Facts, Frame, Operation, PartId, PartKind, Restore,
-    StopReason, StreamEncoder, ToolCallKind, Usage,
+    CutOptions, Cutter, Dialect, Error, Event, Facts, Frame, Operation, PartId, PartKind, Restore,
+    StopReason, StreamDecoder, StreamEncoder, ToolCallKind, Usage,
 };
 use ziggurat_dialects::framing::{ndjson, sse};
 use ziggurat_dialects::{CONVERSE, GEMINI, OLLAMA};
@@ -24,6 +24,12 @@ pub(crate) fn stream(dialect: Dialect, data: &[u8]) {
     let [whole, bytes, pieces] = choppings(data).map(|chunks| Read::of(dialect, &restore, chunks));
     assert_eq!(whole.said(), bytes.said(), "single bytes");
     assert_eq!(whole.said(), pieces.said(), "pieces");
+    for chunks in choppings(data) {
+        if let Some(carried) = Read::carried(dialect, &restore, chunks) {
+            assert_eq!(whole.said(), carried.said(), "read while it was cut");
+            has_its_facts(&carried);
+        }
+    }
     keeps_promises(&whole);
     if restore.is_empty() {
         has_its_facts(&whole);
@@ -47,25 +53,42 @@ struct Read {
 impl Read {
     /// Reads as far as a gateway does: to the terminator, or to what cannot be read.
     fn of(dialect: Dialect, restore: &Restore, chunks: Vec<Bytes>) -> Self {
+        let cutter = dialect.cutter(&CutOptions::default());
+        Self::cut(cutter, Some(dialect.decoder(restore)), chunks)
+    }
+
+    /// Takes the events that the cutter reads, if it reads them.
+    fn carried(dialect: Dialect, restore: &Restore, chunks: Vec<Bytes>) -> Option<Self> {
+        let mut cutter = dialect.cutter(&CutOptions::default());
+        cutter.carry_events(restore).then(|| Self::cut(cutter, None, chunks))
+    }
+
+    fn cut(
+        mut cutter: Box<dyn Cutter>,
+        mut decoder: Option<Box<dyn StreamDecoder>>,
+        chunks: Vec<Bytes>,
+    ) -> Self {
         let mut read =
             Self { events: Vec::new(), facts: Facts::NONE, contents: 0, usage: None, error: None };
-        let mut cutter = dialect.cutter(&CutOptions::default());
-        let mut decoder = dialect.decoder(restore);
         let mut take = |read: &mut Self, frame: Frame| {
             read.facts |= frame.facts();
             read.contents += u64::from(frame.contents());
             if let Some(usage) = frame.usage() {
                 read.usage.get_or_insert_default().update(usage);
             }
+            let terminal = frame.facts().has(Facts::TERMINATOR);
+            let Some(decoder) = &mut decoder else {
+                read.events.extend_from_slice(frame.events().unwrap_or_default());
+                return !terminal;
+            };
             if let Err(error) = decoder.decode(frame.bytes(), &mut read.events) {
                 read.error = Some(error);
                 return false;
             }
-            if frame.facts().has(Facts::TERMINATOR) {
+            if terminal {
                 decoder.finish(&mut read.events);
-                return false;
             }
-            true
+            !terminal
         };
         for chunk in chunks {
             cutter.push(chunk);

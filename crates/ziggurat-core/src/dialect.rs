@@ -419,6 +419,15 @@ impl CutOptions {
 ///
 /// However the bytes were chopped, the same events come out.
 pub trait Cutter: Send {
+    /// Asks that frames carry their events, as a decoder with `restore` would read them. To be called before any bytes come.
+    ///
+    /// `false`: facts are read without the events, and a [`StreamDecoder`] has to read them. A cutter that reads events in full anyway says
+    /// `true`, and none is read twice. It then ends with the decoder's error where an event is malformed, after what came before it.
+    fn carry_events(&mut self, restore: &Restore) -> bool {
+        let _ = restore;
+        false
+    }
+
     /// Takes bytes in. Frames are fetched until there is none before the next bytes are.
     fn push(&mut self, bytes: Bytes);
 
@@ -426,7 +435,7 @@ pub trait Cutter: Send {
     ///
     /// # Errors
     ///
-    /// When an event is larger than allowed.
+    /// When an event is larger than allowed, or is malformed and [was to be decoded](Self::carry_events).
     fn next_frame(&mut self) -> Result<Option<Frame>, Error>;
 
     /// The input has ended: the last frame, if an event was complete but for its blank line.

@@ -154,6 +154,16 @@ impl Frame {
         self.more().events = Some(events);
     }
 
+    /// Adds what was read after that.
+    pub fn add_events(&mut self, events: &mut Vec<Event>) {
+        let all = self.more().events.get_or_insert_default();
+        if all.is_empty() {
+            std::mem::swap(all, events);
+        } else {
+            all.append(events);
+        }
+    }
+
     /// Changes the events. The frame is then encoded afresh at the front door.
     pub fn edit(&mut self, edit: impl FnOnce(&mut Vec<Event>)) {
         let more = self.more();

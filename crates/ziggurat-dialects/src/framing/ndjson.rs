@@ -174,7 +174,8 @@ impl<R: LineReader> Cutter for LineCutter<R> {
             let mut bytes = self.carry.split();
             bytes.extend_from_slice(b"\n");
             let bytes = bytes.freeze();
-            if self.read(&bytes.slice(..bytes.len() - 1), &mut frame) == Verdict::Malformed {
+            let verdict = self.read(&bytes.slice(..bytes.len() - 1), &mut frame);
+            if matches!(verdict, Verdict::Malformed) {
                 return Err(broken("the stream ended in the middle of a line".to_owned()));
             }
             frame = frame.with_bytes(bytes);

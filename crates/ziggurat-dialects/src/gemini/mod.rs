@@ -42,7 +42,7 @@ pub(crate) use camel::camel as camel_name;
 pub use predict::PREDICT;
 pub(crate) use words::word;
 
-use crate::framing::sse::SseCutter;
+use crate::framing::sse::{Decoded, EventReader as _, SseCutter};
 use crate::hints::InPath;
 use crate::media;
 
@@ -201,11 +201,11 @@ impl Codec for Gemini {
 
     fn cutter(&self, options: &CutOptions) -> Box<dyn Cutter> {
         // Usage stands in chunks that the caller cannot do without, so none is withheld.
-        Box::new(SseCutter::new(stream::Side::new(), options))
+        Box::new(SseCutter::new(Decoded::<stream::Decoder>::new(), options))
     }
 
     fn decoder(&self, restore: &Restore) -> Box<dyn StreamDecoder> {
-        Box::new(stream::Decoder::new(restore))
+        Box::new(stream::Decoder::restoring(restore))
     }
 
     fn encoder(&self, ask: &Ask) -> Box<dyn StreamEncoder> {

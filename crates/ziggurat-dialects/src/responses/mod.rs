@@ -32,7 +32,7 @@ use ziggurat_core::{
     StreamEncoder, Target, Typed,
 };
 
-use crate::framing::sse::SseCutter;
+use crate::framing::sse::{Decoded, EventReader as _, SseCutter};
 use crate::media;
 use crate::openai_api::{
     self, KEEP_ALIVE, REPLY_HEADERS, REQUEST_HEADERS, REQUEST_ID, STEERING_HEADERS, error, models,
@@ -140,11 +140,11 @@ impl Codec for Responses {
     }
 
     fn cutter(&self, options: &CutOptions) -> Box<dyn Cutter> {
-        Box::new(SseCutter::new(stream::Side::default(), options))
+        Box::new(SseCutter::new(Decoded::<stream::Decoder>::new(), options))
     }
 
     fn decoder(&self, restore: &Restore) -> Box<dyn StreamDecoder> {
-        Box::new(stream::Decoder::new(restore))
+        Box::new(stream::Decoder::restoring(restore))
     }
 
     fn encoder(&self, ask: &Ask) -> Box<dyn StreamEncoder> {

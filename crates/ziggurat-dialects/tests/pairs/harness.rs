@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::Value;
 use ziggurat_core::{
-    Ask, Capabilities, Changes, CutOptions, Dialect, Effort, Error, Event, LossPolicy, Losses,
-    Members, Operation, Restore, Str, Target,
+    Ask, Capabilities, Changes, CutOptions, Cutter, Dialect, Effort, Error, Event, Frame,
+    LossPolicy, Losses, Members, Operation, Restore, Str, StreamDecoder, Target,
 };
 
 use crate::wire;
@@ -132,12 +132,34 @@ impl Setting {
 
     /// A stream on its way back, in pieces of this size. Where it is no text it is written as text, event by event.
     pub(crate) fn stream(&self, stream: &str, piece: usize) -> String {
-        let stream = wire::sent(self.provider, stream);
         let mut cutter = self.provider.cutter(&CutOptions::default());
-        let mut decoder = self.provider.decoder(&self.restore);
+        let decoded = self.cut(stream, piece, cutter, Some(self.provider.decoder(&self.restore)));
+        cutter = self.provider.cutter(&CutOptions::default());
+        if cutter.carry_events(&self.restore) {
+            assert_eq!(self.cut(stream, piece, cutter, None), decoded, "the cutter's own events");
+        }
+        decoded
+    }
+
+    /// The same, its events read by the decoder, or by the cutter where there is none.
+    fn cut(
+        &self,
+        stream: &str,
+        piece: usize,
+        mut cutter: Box<dyn Cutter>,
+        mut decoder: Option<Box<dyn StreamDecoder>>,
+    ) -> String {
+        let stream = wire::sent(self.provider, stream);
         let mut encoder = self.caller.encoder(&self.ask(Operation::Chat));
         let mut out = Vec::new();
         let mut events: Vec<Event> = Vec::new();
+        let mut read = |frame: Frame, events: &mut Vec<Event>| match &mut decoder {
+            Some(decoder) => decoder.decode(frame.bytes(), events).err(),
+            None => {
+                events.extend_from_slice(frame.events().unwrap_or_default());
+                None
+            }
+        };
         let mut failed = None;
         let mut ended = false;
         let mut feed = |events: &mut Vec<Event>, out: &mut Vec<u8>| {
@@ -153,9 +175,7 @@ impl Setting {
                 match cutter.next_frame() {
                     Ok(None) => break,
                     Ok(Some(frame)) => {
-                        if let Err(error) = decoder.decode(frame.bytes(), &mut events) {
-                            failed = Some(error);
-                        }
+                        failed = read(frame, &mut events);
                         feed(&mut events, &mut out);
                     }
                     Err(error) => failed = Some(error),
@@ -167,11 +187,11 @@ impl Setting {
         }
         if failed.is_none() {
             match cutter.finish() {
-                Ok(Some(frame)) => failed = decoder.decode(frame.bytes(), &mut events).err(),
+                Ok(Some(frame)) => failed = read(frame, &mut events),
                 Ok(None) => {}
                 Err(error) => failed = Some(error),
             }
-            if failed.is_none() {
+            if let Some(decoder) = decoder.as_mut().filter(|_| failed.is_none()) {
                 decoder.finish(&mut events);
             }
         }

@@ -9,7 +9,9 @@ use bytes::Buf;
 use http_body::Body as HttpBody;
 use tokio::time::Sleep;
 
-use ziggurat_core::{BoxError, Cutter, Error, Facts, Frame, Frames, Str, StreamDecoder};
+use ziggurat_core::{
+    BoxError, CutOptions, Cutter, Dialect, Error, Facts, Frame, Frames, Restore, Str, StreamDecoder,
+};
 
 use super::response::broken;
 
@@ -21,11 +23,20 @@ const TAIL_TIME: Duration = Duration::from_secs(1);
 pub(super) struct WireFrames<B> {
     body: Option<Pin<Box<B>>>,
     cutter: Box<dyn Cutter>,
-    decoder: Option<Box<dyn StreamDecoder>>,
-    /// Whether the decoder undoes something, so that the events differ from the bytes.
+    events: Events,
+    /// Whether something is undone in the events, so that they differ from the bytes.
     restores: bool,
     deployment: Option<Str>,
     state: State,
+}
+
+/// Who reads the events.
+enum Events {
+    /// Nobody: what comes is forwarded.
+    Unread,
+    /// The cutter, as it reads the facts.
+    Carried,
+    Decoded(Box<dyn StreamDecoder>),
 }
 
 enum State {
@@ -49,24 +60,31 @@ where
 {
     pub(super) fn new(
         body: B,
-        cutter: Box<dyn Cutter>,
-        decoder: Option<Box<dyn StreamDecoder>>,
+        dialect: Dialect,
+        options: &CutOptions,
+        decode: Option<&Restore>,
         deployment: Option<Str>,
     ) -> Self {
-        let state = State::Open;
-        Self { body: Some(Box::pin(body)), cutter, decoder, restores: false, deployment, state }
-    }
-
-    /// Says whether the decoder undoes something.
-    pub(super) fn restoring(mut self, restores: bool) -> Self {
-        self.restores = restores;
-        self
+        let mut cutter = dialect.cutter(options);
+        let events = match decode {
+            None => Events::Unread,
+            Some(restore) if cutter.carry_events(restore) => Events::Carried,
+            Some(restore) => Events::Decoded(dialect.decoder(restore)),
+        };
+        Self {
+            body: Some(Box::pin(body)),
+            cutter,
+            events,
+            restores: decode.is_some_and(|restore| !restore.is_empty()),
+            deployment,
+            state: State::Open,
+        }
     }
 
     /// A frame was cut: decodes it, if that is wanted, and takes note of how far the stream is.
     fn deliver(&mut self, cx: &mut Context<'_>, mut frame: Frame) -> Result<Frame, Error> {
-        if let Some(decoder) = &mut self.decoder {
-            let mut events = Vec::new();
+        let mut events = Vec::new();
+        if let Events::Decoded(decoder) = &mut self.events {
             let withheld = frame.withheld().cloned().unwrap_or_default();
             let decoded = decoder.decode(frame.bytes(), &mut events);
             if let Err(error) = decoded.and_then(|()| decoder.decode(&withheld, &mut events)) {
@@ -81,10 +99,11 @@ where
             if frame.facts().has(Facts::TERMINATOR) {
                 decoder.finish(&mut events);
             }
+        }
+        if self.decodes() {
+            frame.add_events(&mut events);
             if self.restores {
-                frame.edit(|changed| *changed = events);
-            } else {
-                frame.set_events(events);
+                frame.edit(|_| {});
             }
         }
         if frame.facts().has(Facts::TERMINATOR) {
@@ -204,7 +223,7 @@ where
     }
 
     fn decodes(&self) -> bool {
-        self.decoder.is_some()
+        !matches!(self.events, Events::Unread)
     }
 }
 
@@ -231,9 +250,9 @@ mod tests {
         for body in
             [Body::from(Bytes::from(pieces.concat())), Body::segments(Segments::from_iter(pieces))]
         {
-            let cutter = ANTHROPIC.cutter(&CutOptions::default());
-            let decoder = ANTHROPIC.decoder(&Restore::default());
-            let mut frames = WireFrames::new(body, cutter, Some(decoder), Some("d".into()));
+            let (options, restore) = (CutOptions::default(), Restore::default());
+            let deployment = Some("d".into());
+            let mut frames = WireFrames::new(body, ANTHROPIC, &options, Some(&restore), deployment);
             let mut cx = Context::from_waker(Waker::noop());
             let (mut text, mut input) = (String::new(), None);
             let error = loop {

@@ -155,12 +155,9 @@ impl Exchange {
         let max_event = self.deployment.as_ref().map(|deployment| deployment.max_event);
         let options = CutOptions::default().withhold_usage(self.plan.withhold_usage);
         let options = max_event.map_or(options, |bytes| options.max_event(bytes));
-        let dialect = self.plan.dialect;
-        let decoder = self.plan.decode.as_ref().map(|restore| dialect.decoder(restore));
+        let decode = self.plan.decode.as_ref();
         let id = self.deployment.as_ref().map(|deployment| deployment.id.clone());
-        let restores = self.plan.decode.as_ref().is_some_and(|restore| !restore.is_empty());
-        let frames =
-            WireFrames::new(body, dialect.cutter(&options), decoder, id).restoring(restores);
+        let frames = WireFrames::new(body, self.plan.dialect, &options, decode, id);
         ReplyBody::Frames(Box::new(frames))
     }
 

@@ -8,10 +8,20 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memchr2};
-use ziggurat_core::{CutOptions, Cutter, Error, ErrorKind, Facts, Frame, Origin};
+use ziggurat_core::{CutOptions, Cutter, Error, ErrorKind, Facts, Frame, Origin, Restore};
+
+mod decoded;
+
+pub(crate) use decoded::{Decoded, EventReader};
 
 /// Reads facts from events while a stream is cut. There is one for each dialect that streams server-sent events.
 pub trait SideReader: Send {
+    /// Asks that frames carry their events: [`Cutter::carry_events`].
+    fn carry_events(&mut self, restore: &Restore) -> bool {
+        let _ = restore;
+        false
+    }
+
     /// Notes in `frame` what `event` says. The facts must be those of the events that the dialect's decoder makes of it.
     fn read(&mut self, event: &SseEvent<'_>, frame: &mut Frame) -> Verdict;
 
@@ -24,7 +34,8 @@ pub trait SideReader: Send {
 }
 
 /// What becomes of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It goes on.
     Pass,
@@ -32,6 +43,8 @@ pub enum Verdict {
     Malformed,
     /// It is withheld from the caller; its facts count.
     Withhold,
+    /// It was to be decoded and could not be: the stream ends here.
+    Broken(Error),
 }
 
 /// One server-sent event.
@@ -106,9 +119,10 @@ pub struct SseCutter<R> {
     carry: BytesMut,
     /// What has come and was not looked at.
     input: Bytes,
-    /// What became of the last event: blank lines and a late LF belong to it.
-    last: Verdict,
-    too_large: bool,
+    /// Whether the last event was withheld: blank lines and a late LF belong to it.
+    withheld: bool,
+    /// Why nothing more can be read. What came before goes out first.
+    broken: Option<Error>,
     ended: bool,
 }
 
@@ -121,18 +135,25 @@ impl<R: SideReader> SseCutter<R> {
             max_event: options.max_event,
             carry: BytesMut::new(),
             input: Bytes::new(),
-            last: Verdict::Pass,
-            too_large: false,
+            withheld: false,
+            broken: None,
             ended: false,
         }
     }
 
     fn read(&mut self, buffer: &Bytes, event: &[u8], frame: &mut Frame) -> Verdict {
         let event = fields(buffer, event);
-        if !event.is_blank() {
-            self.last = self.reader.read(&event, frame);
+        if event.is_blank() {
+            return if self.withheld { Verdict::Withhold } else { Verdict::Pass };
         }
-        self.last
+        let verdict = self.reader.read(&event, frame);
+        self.withheld = matches!(verdict, Verdict::Withhold);
+        verdict
+    }
+
+    fn too_large(&mut self) {
+        let max = self.max_event;
+        self.broken = Some(broken(format!("an event of the stream is larger than {max} bytes")));
     }
 
     /// Completes the event whose beginning is carried.
@@ -140,7 +161,7 @@ impl<R: SideReader> SseCutter<R> {
         let end = self.scan.event(&self.input);
         let taken = end.unwrap_or(self.input.len());
         if self.carry.len() + taken > self.max_event {
-            self.too_large = true;
+            self.too_large();
             return None;
         }
         self.carry.extend_from_slice(&self.input.split_to(taken));
@@ -153,7 +174,11 @@ impl<R: SideReader> SseCutter<R> {
                 frame.set_withheld(bytes);
                 Some(frame)
             }
-            _ => Some(frame.with_bytes(bytes)),
+            Verdict::Broken(error) => {
+                self.broken = Some(error);
+                Some(frame).filter(says_something)
+            }
+            Verdict::Pass | Verdict::Malformed => Some(frame.with_bytes(bytes)),
         }
     }
 
@@ -167,29 +192,39 @@ impl<R: SideReader> SseCutter<R> {
             let rest = &input[done..];
             let end = self.scan.event(rest);
             if end.unwrap_or(rest.len()) > self.max_event {
-                self.too_large = true;
+                self.too_large();
                 break;
             }
             let Some(length) = end else {
                 self.carry.extend_from_slice(rest);
                 break;
             };
-            if self.read(&input, &rest[..length], &mut frame) == Verdict::Withhold {
-                self.input = input.slice(done + length..);
-                withheld = Some(input.slice(done..done + length));
-                break;
+            match self.read(&input, &rest[..length], &mut frame) {
+                Verdict::Pass | Verdict::Malformed => done += length,
+                Verdict::Withhold => {
+                    self.input = input.slice(done + length..);
+                    withheld = Some(input.slice(done..done + length));
+                    break;
+                }
+                Verdict::Broken(error) => {
+                    self.broken = Some(error);
+                    break;
+                }
             }
-            done += length;
         }
         let mut frame = frame.with_bytes(input.slice(..done));
         if let Some(withheld) = withheld.filter(|_| !frame.facts().is_empty()) {
             frame.set_withheld(withheld);
         }
-        (done > 0 || !frame.facts().is_empty()).then_some(frame)
+        (done > 0 || says_something(&frame)).then_some(frame)
     }
 }
 
 impl<R: SideReader> Cutter for SseCutter<R> {
+    fn carry_events(&mut self, restore: &Restore) -> bool {
+        self.reader.carry_events(restore)
+    }
+
     fn push(&mut self, bytes: Bytes) {
         if self.input.is_empty() {
             self.input = bytes;
@@ -203,11 +238,9 @@ impl<R: SideReader> Cutter for SseCutter<R> {
 
     fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         while !self.ended {
-            if self.too_large {
+            if let Some(error) = self.broken.take() {
                 self.ended = true;
-                let max = self.max_event;
-                let message = format!("an event of the stream is larger than {max} bytes");
-                return Err(broken(message));
+                return Err(error);
             }
             if self.input.is_empty() {
                 return Ok(None);
@@ -242,7 +275,7 @@ impl<R: SideReader> Cutter for SseCutter<R> {
                 Verdict::Pass => frame = frame.with_bytes(bytes),
                 Verdict::Withhold if frame.facts().is_empty() => {}
                 Verdict::Withhold => frame.set_withheld(bytes),
-                Verdict::Malformed => {
+                Verdict::Malformed | Verdict::Broken(_) => {
                     let message = "the stream ended in the middle of an event";
                     return Err(broken(message));
                 }
@@ -252,6 +285,11 @@ impl<R: SideReader> Cutter for SseCutter<R> {
         let empty = frame.bytes().is_empty() && frame.facts().is_empty();
         Ok((!empty).then_some(frame))
     }
+}
+
+/// Whether there is something in a frame without bytes.
+fn says_something(frame: &Frame) -> bool {
+    !frame.facts().is_empty() || frame.events().is_some()
 }
 
 /// The provider's stream cannot be read on.

@@ -7,7 +7,7 @@ use ziggurat_core::{Error, Event, Restore, Start, Str, StreamDecoder, Usage};
 
 use super::candidate::Candidate;
 use crate::clock::unix_seconds;
-use crate::framing::sse::{self, SseEvent};
+use crate::framing::sse::{self, EventReader, SseEvent};
 use crate::gemini::camel::{members, object};
 use crate::gemini::reply::misread;
 use crate::gemini::{error, stop, usage};
@@ -28,8 +28,8 @@ pub(in crate::gemini) struct Decoder {
     candidates: SmallVec<[Candidate; 1]>,
 }
 
-impl Decoder {
-    pub(in crate::gemini) fn new(restore: &Restore) -> Self {
+impl EventReader for Decoder {
+    fn restoring(restore: &Restore) -> Self {
         Self {
             restore: restore.clone(),
             id: Str::new(),
@@ -40,17 +40,7 @@ impl Decoder {
         }
     }
 
-    /// Whether the stream's end was read.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    /// Reads one event of the stream.
-    pub(super) fn read(
-        &mut self,
-        event: &SseEvent<'_>,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Error> {
+    fn read(&mut self, event: &SseEvent<'_>, events: &mut Vec<Event>) -> Result<(), Error> {
         if self.ended {
             return Ok(());
         }
@@ -67,6 +57,12 @@ impl Decoder {
         self.chunk(&body, events).map_err(misread)
     }
 
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+impl Decoder {
     fn chunk(&mut self, body: &Str, events: &mut Vec<Event>) -> Result<(), Error> {
         let at = At::root("chunk").in_brackets();
         if !body.trim_start().starts_with('{') {

@@ -4,10 +4,8 @@ mod candidate;
 mod decode;
 mod encode;
 mod partial;
-mod side;
 #[cfg(test)]
 mod tests;
 
 pub(super) use decode::Decoder;
 pub(super) use encode::Encoder;
-pub(super) use side::Side;

@@ -10,7 +10,7 @@ use ziggurat_core::{
 };
 
 use super::*;
-use crate::framing::sse::{self, SseCutter};
+use crate::framing::sse::{self, Decoded, EventReader as _, SseCutter};
 
 fn stream(chunks: &[Value]) -> Bytes {
     chunks.iter().map(|chunk| format!("data: {chunk}\r\n\r\n")).collect::<String>().into()
@@ -28,7 +28,7 @@ fn last(reason: &str) -> Value {
 }
 
 fn decoded(bytes: &Bytes) -> Vec<Event> {
-    let mut decoder = Decoder::new(&Restore::default());
+    let mut decoder = Decoder::restoring(&Restore::default());
     let mut events = Vec::new();
     decoder.decode(bytes, &mut events).unwrap();
     decoder.finish(&mut events);
@@ -194,7 +194,7 @@ fn an_error_is_the_last_thing() {
 // === facts, and any way of cutting ===
 
 fn cut(chunks: &[Bytes]) -> Result<Vec<Frame>, Error> {
-    let mut cutter = SseCutter::new(Side::new(), &CutOptions::default());
+    let mut cutter = SseCutter::new(Decoded::<Decoder>::new(), &CutOptions::default());
     let mut frames = Vec::new();
     for chunk in chunks {
         cutter.push(chunk.clone());
@@ -308,7 +308,7 @@ fn chopped(bytes: &Bytes, cuts: &[usize]) -> Vec<Bytes> {
 
 /// What is decoded, with the error that ended it, if one did.
 fn all_events(chunks: &[Bytes]) -> Vec<String> {
-    let mut decoder = Decoder::new(&Restore::default());
+    let mut decoder = Decoder::restoring(&Restore::default());
     let mut events = Vec::new();
     for chunk in chunks {
         if let Err(error) = decoder.decode(chunk, &mut events) {
@@ -322,7 +322,7 @@ fn all_events(chunks: &[Bytes]) -> Vec<String> {
 proptest! {
     #[test]
     fn facts_are_those_of_the_events(stream in any_stream(), cuts in vec(any::<usize>(), 0..8)) {
-        let mut decoder = Decoder::new(&Restore::default());
+        let mut decoder = Decoder::restoring(&Restore::default());
         let mut events = Vec::new();
         prop_assume!(decoder.decode(&stream, &mut events).is_ok());
         decoder.finish(&mut events);
@@ -357,7 +357,7 @@ proptest! {
 
     #[test]
     fn decoders_keep_their_promises(stream in any_stream()) {
-        let mut decoder = Decoder::new(&Restore::default());
+        let mut decoder = Decoder::restoring(&Restore::default());
         let mut events = Vec::new();
         prop_assume!(decoder.decode(&stream, &mut events).is_ok());
         decoder.finish(&mut events);
@@ -384,7 +384,7 @@ proptest! {
 
     #[test]
     fn what_is_written_has_one_end(stream in any_stream()) {
-        let mut decoder = Decoder::new(&Restore::default());
+        let mut decoder = Decoder::restoring(&Restore::default());
         let mut events = Vec::new();
         prop_assume!(decoder.decode(&stream, &mut events).is_ok());
         decoder.finish(&mut events);
@@ -403,7 +403,7 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..80), text in "[a-z:{}\" \n]{0,60}") {
         for bytes in [Bytes::from(bytes), Bytes::from(text)] {
             drop(cut(std::slice::from_ref(&bytes)));
-            drop(Decoder::new(&Restore::default()).decode(&bytes, &mut Vec::new()));
+            drop(Decoder::restoring(&Restore::default()).decode(&bytes, &mut Vec::new()));
         }
     }
 }

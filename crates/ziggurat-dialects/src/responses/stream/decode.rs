@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ziggurat_core::{Error, Event, Restore, Start, Str, StreamDecoder};
 
 use super::item::{Item, Out};
-use crate::framing::sse::{self, SseEvent};
+use crate::framing::sse::{self, EventReader, SseEvent};
 use crate::node::Node;
 use crate::openai_api::{error, malformed, usage};
 use crate::responses::reply::{blame, failure};
@@ -51,23 +51,13 @@ struct Wire<'a> {
     node: &'a Node<'a>,
 }
 
-impl Decoder {
-    pub(crate) fn new(restore: &Restore) -> Self {
+impl EventReader for Decoder {
+    fn restoring(restore: &Restore) -> Self {
         let stops = Stops::at(restore.stops());
         Self { restore: restore.clone(), stops, ..Self::default() }
     }
 
-    /// Whether the stream's end was read.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    /// Reads one event of the stream.
-    pub(super) fn read(
-        &mut self,
-        event: &SseEvent<'_>,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Error> {
+    fn read(&mut self, event: &SseEvent<'_>, events: &mut Vec<Event>) -> Result<(), Error> {
         if self.ended {
             return Ok(());
         }
@@ -82,6 +72,9 @@ impl Decoder {
             return Ok(());
         }
         let data = Str::from_utf8(event.share()).map_err(|_| malformed("it is not UTF-8"))?;
+        if self.stops.is_none() {
+            return self.event(&data, event.name, events);
+        }
         let mut fresh = Vec::new();
         let read = self.event(&data, event.name, &mut fresh);
         if let Some(stops) = &mut self.stops {
@@ -91,6 +84,12 @@ impl Decoder {
         read
     }
 
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+impl Decoder {
     fn event(
         &mut self,
         data: &Str,

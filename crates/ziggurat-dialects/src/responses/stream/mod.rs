@@ -4,10 +4,8 @@ mod decode;
 mod encode;
 mod item;
 mod open;
-mod side;
 #[cfg(test)]
 mod tests;
 
 pub(super) use decode::Decoder;
 pub(super) use encode::{Encoder, error_event};
-pub(super) use side::Side;

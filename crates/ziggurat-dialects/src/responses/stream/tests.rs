@@ -9,7 +9,7 @@ use ziggurat_core::{
 };
 
 use super::*;
-use crate::framing::sse::{self, SseCutter};
+use crate::framing::sse::{self, Decoded, EventReader as _, SseCutter};
 
 fn events_of(values: &[Value]) -> String {
     let event = |value: &Value| {
@@ -19,7 +19,7 @@ fn events_of(values: &[Value]) -> String {
 }
 
 fn decoded_with(stream: &str, restore: &Restore) -> Vec<Event> {
-    let mut decoder = Decoder::new(restore);
+    let mut decoder = Decoder::restoring(restore);
     let mut events = Vec::new();
     decoder.decode(&Bytes::copy_from_slice(stream.as_bytes()), &mut events).unwrap();
     decoder.finish(&mut events);
@@ -466,7 +466,7 @@ fn any_event() -> impl Strategy<Value = Value> {
 
 /// Facts, usage and frames of a stream that comes in pieces of these sizes.
 fn cut(stream: &str, sizes: &[usize]) -> (Facts, u64, String, bool) {
-    let mut cutter = SseCutter::new(Side::default(), &CutOptions::default());
+    let mut cutter = SseCutter::new(Decoded::<Decoder>::new(), &CutOptions::default());
     let (mut facts, mut contents, mut bytes) = (Facts::NONE, 0, Vec::new());
     let mut take = |frame: ziggurat_core::Frame| {
         facts |= frame.facts();
@@ -503,7 +503,7 @@ proptest! {
     ) {
         let stream = events_of(&events);
         let mut frame = ziggurat_core::Frame::new(Bytes::new(), Facts::NONE);
-        let mut decoder = Decoder::new(&Restore::default());
+        let mut decoder = Decoder::restoring(&Restore::default());
         let mut told = Vec::new();
         decoder.decode(&Bytes::copy_from_slice(stream.as_bytes()), &mut told).unwrap();
         for event in &told {

@@ -1,0 +1,79 @@
+//! Facts for dialects whose events tell little before they are read in full: what the decoder reads.
+
+use ziggurat_core::{Error, Event, Facts, Frame, Restore, StreamDecoder};
+
+use super::{SideReader, SseEvent, Verdict};
+
+/// A decoder that is handed one event at a time.
+pub(crate) trait EventReader: StreamDecoder {
+    /// One that undoes these changes.
+    fn restoring(restore: &Restore) -> Self;
+
+    /// Reads one event of the stream.
+    fn read(&mut self, event: &SseEvent<'_>, events: &mut Vec<Event>) -> Result<(), Error>;
+
+    /// Whether the stream's end was read.
+    fn has_ended(&self) -> bool;
+}
+
+/// Reads events in full, and keeps them if they are wanted.
+#[derive(Debug)]
+pub(crate) struct Decoded<D> {
+    decoder: D,
+    /// What was read and is not in a frame.
+    fresh: Vec<Event>,
+    carry: bool,
+}
+
+impl<D: EventReader> Decoded<D> {
+    pub(crate) fn new() -> Self {
+        let decoder = D::restoring(&Restore::default());
+        Self { decoder, fresh: Vec::new(), carry: false }
+    }
+
+    fn deliver(&mut self, frame: &mut Frame) {
+        for event in &self.fresh {
+            frame.learn(event);
+        }
+        if self.carry && !self.fresh.is_empty() {
+            frame.add_events(&mut self.fresh);
+        }
+        self.fresh.clear();
+    }
+}
+
+impl<D: EventReader> SideReader for Decoded<D> {
+    fn carry_events(&mut self, restore: &Restore) -> bool {
+        self.decoder = D::restoring(restore);
+        self.carry = true;
+        true
+    }
+
+    fn read(&mut self, event: &SseEvent<'_>, frame: &mut Frame) -> Verdict {
+        let read = self.decoder.read(event, &mut self.fresh);
+        self.deliver(frame);
+        match read {
+            Ok(()) => Verdict::Pass,
+            Err(error) if self.carry => Verdict::Broken(error),
+            Err(_) => Verdict::Malformed,
+        }
+    }
+
+    fn finish(&mut self, frame: &mut Frame) -> Result<(), Error> {
+        if self.decoder.has_ended() {
+            return Ok(());
+        }
+        self.decoder.finish(&mut self.fresh);
+        let failed = self.fresh.iter().find_map(|event| match event {
+            Event::Error(error) => Some(error.clone()),
+            _ => None,
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.deliver(frame);
+        // The stream has no last event: it is complete if each answer says why it ended.
+        frame.mark(Facts::TERMINATOR);
+        Ok(())
+    }
+}
