@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -269,14 +269,17 @@ impl<'de> Deserialize<'de> for Name<'de> {
 #[derive(Debug)]
 pub(crate) struct Object<'a> {
     out: &'a mut Vec<u8>,
+    /// Where it begins.
+    start: usize,
     empty: bool,
 }
 
 impl<'a> Object<'a> {
     /// Opens it.
     pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
+        let start = out.len();
         out.push(b'{');
-        Self { out, empty: true }
+        Self { out, start, empty: true }
     }
 
     /// Writes a name; the value is for the caller to write.
@@ -337,6 +340,23 @@ impl<'a> Object<'a> {
     pub(crate) fn end(self) -> &'a mut Vec<u8> {
         self.out.push(b'}');
         self.out
+    }
+
+    /// Closes it on one line, as a stream of events or lines needs it: values that are taken as they are may have line breaks.
+    pub(crate) fn end_on_one_line(self) -> &'a mut Vec<u8> {
+        let start = self.start;
+        let out = self.end();
+        one_line(&mut out[start..]);
+        out
+    }
+}
+
+/// Takes the line breaks out of JSON. They stand between its tokens: in strings they are escaped.
+pub(crate) fn one_line(json: &mut [u8]) {
+    let mut at = 0;
+    while let Some(found) = memchr2(b'\n', b'\r', &json[at..]) {
+        at += found;
+        json[at] = b' ';
     }
 }
 

@@ -7,6 +7,7 @@ use memchr::{memchr, memchr_iter};
 use ziggurat_core::{CutOptions, Cutter, Error, ErrorKind, Facts, Frame, Origin};
 
 use super::sse::Verdict;
+use crate::json::one_line;
 
 /// Reads facts from lines while a stream is cut. There is one for each dialect that streams lines.
 pub trait LineReader: Send {
@@ -38,11 +39,12 @@ pub fn lines(bytes: &Bytes) -> impl Iterator<Item = Bytes> {
     })
 }
 
-/// Ends the line that begins at `start`.
+/// Ends the line that begins at `start`. Line breaks within it stand between the tokens of JSON, and are taken out.
 ///
 /// Some clients split lines at every character that Unicode takes for the end of one (Python's `str.splitlines`), and JSON allows
 /// these in strings as they are: they are escaped.
 pub(crate) fn end_line(out: &mut Vec<u8>, start: usize) {
+    one_line(&mut out[start..]);
     let line = &out[start..];
     // The first bytes of U+0085, U+2028 and U+2029. No early exit, so that the compiler makes it one pass.
     let suspect = line.iter().fold(false, |any, byte| any | (*byte == 0xc2) | (*byte == 0xe2));

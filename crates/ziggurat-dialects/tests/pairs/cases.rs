@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use ziggurat_core::{LossPolicy, Operation};
-use ziggurat_dialects::{ANTHROPIC, OPENAI};
+use ziggurat_dialects::{ANTHROPIC, CONVERSE, OPENAI};
 
 use crate::harness::{Setting, data, error};
 
@@ -773,4 +773,49 @@ fn the_loss_policy_has_the_last_word() {
     let (status, body) = OPENAI.encode_error(&refused, None);
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((status.as_u16(), &body["error"]["param"]), (400, &json!("seed")));
+}
+
+/// A model that indents the arguments of its calls, and a server that spreads an event over lines: neither may end the caller's event.
+#[test]
+fn line_breaks_between_tokens_do_not_end_an_event() {
+    let chunk = |delta: &str, more: &str| {
+        format!(
+            "data: {{\"id\":\"c\",\"model\":\"m\",\"created\":1,\ndata: \"choices\":[{{\"index\":0,\"delta\":{delta},\ndata: \"logprobs\":{more}}}]}}\n\n"
+        )
+    };
+    let logprobs = "{\"content\":[{\"token\":\"a\",\ndata: \"logprob\":-1,\ndata: \"bytes\":[97],\"top_logprobs\":[]}]}";
+    let cited = "{\"content\":\"b\",\"annotations\":[{\"type\":\"url_citation\",\ndata: \"url_citation\":{\"url\":\"https://a.example\",\ndata: \"title\":\"t\",\"start_index\":0,\"end_index\":1}}]}";
+    let call = |name: &str, piece: &str| {
+        let piece = Value::from(piece);
+        format!(
+            "{{\"tool_calls\":[{{\"index\":0,{name}\"function\":{{\"name\":\"f\",\"arguments\":{piece}}}}}]}}"
+        )
+    };
+    let stream = [
+        chunk("{\"role\":\"assistant\",\"content\":\"a\"}", logprobs),
+        chunk(cited, "null"),
+        chunk(&call("\"id\":\"call_1\",\"type\":\"function\",", "{\n  \"a\": [1,\r\n"), "null"),
+        chunk(&call("", "    2]\n}"), "null"),
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n"
+            .to_owned(),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+    .concat();
+    // Messages of Converse are framed by their length.
+    for caller in ziggurat_dialects::all().iter().filter(|caller| **caller != CONVERSE) {
+        let out = Setting::new(*caller, OPENAI).stream(&stream, usize::MAX);
+        let mut arguments = String::new();
+        for line in out.split(['\n', '\r']) {
+            let is_framing = line.is_empty() || line == "data: [DONE]";
+            if is_framing || line.starts_with("event: ") || line.starts_with(':') {
+                continue;
+            }
+            let json = line.strip_prefix("data: ").unwrap_or(line);
+            let value: Value = serde_json::from_str(json).unwrap_or_else(|error| {
+                panic!("{caller}: {error}: {line:?}");
+            });
+            arguments.push_str(&value.to_string().replace("\\n", "").replace([' ', '\\'], ""));
+        }
+        assert!(arguments.contains("[1,"), "{caller}: {arguments}");
+    }
 }

@@ -356,7 +356,7 @@ fn begin<'a>(name: &'static str, out: &'a mut Vec<u8>) -> Object<'a> {
 }
 
 fn end(event: Object<'_>) {
-    event.end().extend_from_slice(b"\n\n");
+    event.end_on_one_line().extend_from_slice(b"\n\n");
 }
 
 fn delta(index: u32, kind: &str, name: &str, piece: &str, out: &mut Vec<u8>) {

@@ -287,7 +287,7 @@ fn begin<'a>(name: &'static str, out: &'a mut Vec<u8>) -> Object<'a> {
 }
 
 fn end(event: Object<'_>) {
-    event.end().extend_from_slice(b"\n\n");
+    event.end_on_one_line().extend_from_slice(b"\n\n");
 }
 
 /// Writes a member of the message in the event's delta: an object, also where a whole answer has a list.
@@ -320,6 +320,7 @@ fn content_delta(
         let mut list = Array::begin(&mut pieces);
         let any = logprobs::write(logprobs, &mut list);
         list.end();
+        json::one_line(&mut pieces);
         // One event is about one piece.
         if any && let Some(one) = first_of(&pieces) {
             out.extend_from_slice(b",\"logprobs\":");

@@ -122,9 +122,11 @@ impl Encoder {
     fn chunk(&mut self, number: u16, out: &mut Vec<u8>, write: impl FnOnce(&mut Array<'_>)) {
         self.start(&Start::default());
         out.extend_from_slice(b"data: {\"candidates\":[{\"content\":{\"parts\":");
+        let start = out.len();
         let mut list = Array::begin(out);
         write(&mut list);
         list.end();
+        json::one_line(&mut out[start..]);
         out.extend_from_slice(b",\"role\":\"model\"},\"index\":");
         json::integer(out, number);
         out.extend_from_slice(b"}]");
@@ -275,6 +277,7 @@ impl Encoder {
             return;
         }
         out.extend_from_slice(b"data: {\"candidates\":");
+        let start = out.len();
         let mut list = Array::begin(out);
         for choice in &mut self.choices {
             let mut object = list.object();
@@ -289,6 +292,7 @@ impl Encoder {
             object.end();
         }
         list.end();
+        json::one_line(&mut out[start..]);
         self.end(out);
     }
 
@@ -320,8 +324,7 @@ impl Encoder {
         let mut object = Object::begin(out);
         object.number("index", number);
         object.raw("logprobsResult", result.get());
-        object.end();
-        out.push(b']');
+        object.end_on_one_line().push(b']');
         out.extend_from_slice(&self.suffix);
     }
 

@@ -171,8 +171,7 @@ impl Encoder {
             Some(word) => choice.text("finish_reason", word),
             None => choice.raw("finish_reason", "null"),
         }
-        choice.end();
-        out.extend_from_slice(b"]}\n\n");
+        choice.end_on_one_line().extend_from_slice(b"]}\n\n");
     }
 
     fn part_start(&mut self, part: PartId, kind: &PartKind, out: &mut Vec<u8>) {

@@ -90,7 +90,7 @@ impl Wire {
 
 /// Ends an event.
 pub(super) fn end(event: Object<'_>) {
-    event.end().extend_from_slice(b"\n\n");
+    event.end_on_one_line().extend_from_slice(b"\n\n");
 }
 
 impl StreamEncoder for Encoder {
