@@ -164,7 +164,8 @@ impl<'a> Node<'a> {
                 at = space(bytes, at + 1);
             }
         }
-        if bytes.get(at) == Some(&b'}') { Ok(()) } else { Err(self.malformed()) }
+        // Nothing follows: two values are none.
+        if bytes.get(at..) == Some(b"}") { Ok(()) } else { Err(self.malformed()) }
     }
 
     /// The items of a list, in order.
@@ -188,7 +189,7 @@ impl<'a> Node<'a> {
                 at = space(bytes, at + 1);
             }
         }
-        if bytes.get(at) == Some(&b']') { Ok(()) } else { Err(self.malformed()) }
+        if bytes.get(at..) == Some(b"]") { Ok(()) } else { Err(self.malformed()) }
     }
 
     /// The member of this name; `None` when there is none, it is `null`, or this is no object.

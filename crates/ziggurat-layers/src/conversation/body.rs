@@ -45,7 +45,11 @@ pub(super) async fn keep(
 }
 
 /// The bytes of a whole answer, written if they are not yet. `None` if it is no such answer.
-fn whole(dialect: Dialect, ask: &Ask, reply: &mut Reply) -> Result<Option<Bytes>, Error> {
+pub(super) fn whole(
+    dialect: Dialect,
+    ask: &Ask,
+    reply: &mut Reply,
+) -> Result<Option<Bytes>, Error> {
     let mut losses = Losses::default();
     let bytes = match (reply.body(), reply.head().dialect) {
         (ReplyBody::Whole(bytes), Some(theirs)) if theirs == dialect => {
@@ -100,26 +104,28 @@ impl Frames for Keeping {
 }
 
 /// The answer in the event that completes it (OpenAI Responses, `response.completed` and its like).
-fn complete(events: &Bytes) -> Option<RawJson> {
-    let text = Str::from_utf8(events.clone()).ok()?;
+pub(super) fn complete(bytes: &Bytes) -> Option<RawJson> {
+    let is_last = |event: &Members| items::text(event, "type").is_some_and(|kind| completes(&kind));
+    let last = events(bytes).into_iter().find(is_last)?;
+    RawJson::parse(last.get("response")?.clone()).ok()
+}
+
+/// Whether an event of this type is an answer's last.
+pub(super) fn completes(kind: &str) -> bool {
+    matches!(kind, "response.completed" | "response.incomplete" | "response.failed")
+}
+
+/// The data of whole events, as far as it is an object.
+pub(super) fn events(bytes: &Bytes) -> Vec<Members> {
+    let Ok(text) = Str::from_utf8(bytes.clone()) else { return Vec::new() };
+    let mut found = Vec::new();
     let mut data = String::new();
     for line in text.lines().chain([""]) {
         if let Some(rest) = line.strip_prefix("data:") {
             data.push_str(rest.strip_prefix(' ').unwrap_or(rest));
-            continue;
-        }
-        if !line.is_empty() || data.is_empty() {
-            continue;
-        }
-        let event = Members::parse(std::mem::take(&mut data).into());
-        let Ok(event) = event else { continue };
-        let kind = items::text(&event, "type");
-        if matches!(
-            kind.as_deref(),
-            Some("response.completed" | "response.incomplete" | "response.failed")
-        ) {
-            return RawJson::parse(event.get("response")?.clone()).ok();
+        } else if line.is_empty() && !data.is_empty() {
+            found.extend(Members::parse(std::mem::take(&mut data).into()));
         }
     }
-    None
+    found
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 use ziggurat_core::{Ambient, Dialect, System};
 
+use super::jobs::Jobs;
 use super::{Conversation, Store};
 
 /// Keeps answers, so that a conversation goes on from them. See the [module](super).
@@ -17,6 +18,7 @@ pub(super) struct Settings {
     pub(super) dialect: Dialect,
     pub(super) store: Arc<dyn Store>,
     pub(super) max_history: usize,
+    pub(super) jobs: Arc<Jobs>,
     pub(super) ambient: Arc<dyn Ambient>,
 }
 
@@ -24,8 +26,8 @@ impl ConversationLayer {
     /// A layer for callers of this dialect, which is OpenAI Responses or one that has its words for what is kept.
     #[must_use]
     pub fn new(dialect: Dialect, store: Arc<dyn Store>) -> Self {
-        let ambient = Arc::new(System);
-        Self { settings: Settings { dialect, store, max_history: 64 << 20, ambient } }
+        let (jobs, ambient) = (Arc::default(), Arc::new(System));
+        Self { settings: Settings { dialect, store, max_history: 64 << 20, jobs, ambient } }
     }
 
     /// How large a conversation may grow, in bytes. The default is 64 MiB.

@@ -27,7 +27,9 @@
 //! | an `item_reference` in `input` | the item stands there, if it is known here |
 //! | `GET /responses/{id}` | the answer, 404 if there is none |
 //! | `DELETE /responses/{id}` | it is forgotten |
-//! | `POST /responses/{id}/cancel` | 400: what is kept is complete |
+//! | `background: true` | the answer is `queued` at once, and written by a task of its own. `GET` tells how far it is |
+//! | `background: true` and `stream: true` | its events are kept, too: `GET /responses/{id}?stream=true&starting_after=N` goes on from any of them, until ten minutes after the last |
+//! | `POST /responses/{id}/cancel` | what is being written is `cancelled`, and the provider's answer dropped. 400 for an answer that was waited for |
 //! | `GET /responses/{id}/input_items` | what it is an answer to, all of the conversation before it included, in pages (`limit`, `order`, `after`) |
 //!
 //! What is kept is the caller's own: it is found by those alone who come with the same key, or without a key of the gateway's by
@@ -44,6 +46,13 @@
 //! is cut, or left by its caller, is not kept. Where the provider speaks another dialect, the answer is written here already, since
 //! the ids of its items belong to what is kept. Dropping the future drops the inner one.
 //!
+//! # In the background
+//!
+//! An answer in the background ends with its provider's answer, a failure, or when it is cancelled or deleted; not when its caller
+//! leaves. It opens its own scope below, so that all it costs is booked. At most 256 are written at once, whoever asks for more is
+//! refused with `Overloaded`, 503. They live in the process: one that was not complete when that ended is `failed` afterwards.
+//! With `store: false` there is none: 400.
+//!
 //! # If the store fails
 //!
 //! An answer is never lost for it: it is delivered, and a warning logged. A request that goes on from an answer that cannot be read
@@ -53,8 +62,10 @@
 //!
 //! Calls of other dialects pass with one comparison. A call whose answer is kept allocates a future and the copy that is kept.
 
+mod background;
 mod body;
 mod items;
+mod jobs;
 mod layer;
 mod owner;
 mod page;

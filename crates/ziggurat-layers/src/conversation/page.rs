@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Call, Error, ErrorKind, RawJson, Reply, ReplyBody, ReplyHead, Stored, StoredAction, Str,
+    Call, Error, ErrorKind, Members, RawJson, Reply, ReplyBody, ReplyHead, Stored, StoredAction,
+    Str,
 };
 
+use super::background::{marked, with};
+use super::jobs::Follow;
 use super::layer::Settings;
-use super::turns::{said, unreadable};
-use super::{Owner, items};
+use super::turns::{is_unfinished, said, unreadable};
+use super::{Owner, Turn, items};
 
 /// OpenAI's page, and its bound.
 const USUAL: usize = 20;
@@ -22,8 +25,11 @@ pub(super) async fn answer(
     let owner = Owner::of(call);
     let id = stored.id.clone();
     let query = Query(call.head().uri.query().unwrap_or_default());
+    let mut head = ReplyHead::default();
+    head.dialect = Some(settings.dialect);
     let body = match stored.action {
         StoredAction::Delete => {
+            settings.jobs.remove(owner, &id);
             let gone = settings.store.delete(owner, id.clone()).await;
             if !gone.map_err(|error| unreadable(&error))? {
                 return Err(unknown(&id));
@@ -52,26 +58,65 @@ pub(super) async fn answer(
             });
             query.page(all.collect())?
         }
-        action => {
-            let turn = settings.store.get(owner, id.clone()).await.map_err(|e| unreadable(&e))?;
-            let Some(turn) = turn else { return Err(unknown(&id)) };
-            if action == StoredAction::Cancel {
-                return Err(Error::invalid(
-                    "Cannot cancel a synchronous response: it is complete.",
-                )
-                .with_param("response_id"));
+        StoredAction::Cancel => cancel(settings, owner, &id).await?.get().to_owned(),
+        _ => {
+            let job = settings.jobs.find(owner, &id);
+            let streams = query.get("stream") == Some("true");
+            match job {
+                Some(job) if streams && job.streamed => {
+                    let after = query.number("starting_after")?;
+                    let frames = ReplyBody::Frames(Box::new(Follow::new(job, after)));
+                    return Ok(Reply::new(head, frames));
+                }
+                _ if streams => {
+                    kept(settings, owner, &id).await?;
+                    let message = "only an answer that is written in the background, and was asked for as a stream, can be streamed again, and that for ten minutes";
+                    return Err(Error::invalid(message).with_param("stream"));
+                }
+                Some(job) => job.response().get().to_owned(),
+                None => told(&kept(settings, owner, &id).await?).get().to_owned(),
             }
-            if query.get("stream") == Some("true") {
-                let message =
-                    "only an answer that is written in the background can be streamed again";
-                return Err(Error::invalid(message).with_param("stream"));
-            }
-            turn.response.get().to_owned()
         }
     };
-    let mut head = ReplyHead::default();
-    head.dialect = Some(settings.dialect);
     Ok(Reply::new(head, ReplyBody::Whole(Bytes::from(body))))
+}
+
+async fn kept(settings: &Settings, owner: Owner, id: &Str) -> Result<Turn, Error> {
+    let turn = settings.store.get(owner, id.clone()).await.map_err(|e| unreadable(&e))?;
+    turn.ok_or_else(|| unknown(id))
+}
+
+/// Ends an answer that is being written in the background. One that has ended stays as it is.
+async fn cancel(settings: &Settings, owner: Owner, id: &Str) -> Result<RawJson, Error> {
+    if let Some(job) = settings.jobs.find(owner, id) {
+        let cancelled = marked(&job.response(), id, Some("cancelled"));
+        if job.cancel(cancelled.clone()) {
+            let mut turn = kept(settings, owner, id).await?;
+            turn.response = cancelled.clone();
+            let kept = settings.store.put(owner, turn).await;
+            kept.map_err(|error| unreadable(&error))?;
+            return Ok(cancelled);
+        }
+    }
+    let turn = kept(settings, owner, id).await?;
+    let members = Members::parse(turn.response.clone().into_text())?;
+    if members.get("background").map(Str::as_str) != Some("true") {
+        let message = "Cannot cancel a synchronous response: it is complete.";
+        return Err(Error::invalid(message).with_param("response_id"));
+    }
+    Ok(told(&turn))
+}
+
+/// An answer that is kept, as it is told. One that nobody writes any more failed.
+fn told(turn: &Turn) -> RawJson {
+    if !is_unfinished(&turn.response) {
+        return turn.response.clone();
+    }
+    let Ok(members) = Members::parse(turn.response.clone().into_text()) else {
+        return turn.response.clone();
+    };
+    let error = r#"{"code":"server_error","message":"the gateway was stopped before the answer was complete"}"#;
+    with(&members, &[("status", "\"failed\""), ("error", error)])
 }
 
 fn unknown(id: &Str) -> Error {
@@ -86,6 +131,14 @@ impl<'a> Query<'a> {
     /// Ids, numbers and words need no escapes.
     fn get(&self, name: &str) -> Option<&'a str> {
         self.0.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    fn number(&self, name: &'static str) -> Result<Option<u64>, Error> {
+        let read = |text: &str| {
+            let message = format!("`{name}` must be a whole number");
+            text.parse().map_err(|_| Error::invalid(message).with_param(name))
+        };
+        self.get(name).map(read).transpose()
     }
 
     /// A page of a list, the latest first unless the query says otherwise.

@@ -9,7 +9,7 @@ use tower_service::Service;
 use ziggurat_core::{Call, CallService, Error, Operation, Reply, Str, Typed};
 
 use super::layer::Settings;
-use super::{Owner, body, page, turns};
+use super::{Owner, background, body, page, turns};
 
 /// Keeps answers, so that a conversation goes on from them. Made by [`ConversationLayer`](super::ConversationLayer).
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Asked {
     pub(super) refers: bool,
     /// Whether the answer is to be kept.
     pub(super) keeps: bool,
+    /// Whether nobody waits for it.
+    background: bool,
 }
 
 type Boxed = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
@@ -49,8 +51,9 @@ impl<S> Conversation<S> {
             input.starts_with('[') && memmem::find(input.as_bytes(), b"\"id\"").is_some()
         });
         let keeps = !counts && payload.member("store").as_deref() != Some("false");
-        let something = previous.is_some() || refers || keeps;
-        something.then_some(Asked { previous, refers, keeps })
+        let background = !counts && payload.member("background").as_deref() == Some("true");
+        let something = previous.is_some() || refers || keeps || background;
+        something.then_some(Asked { previous, refers, keeps, background })
     }
 }
 
@@ -77,7 +80,10 @@ impl<S: CallService> Service<Call> for Conversation<S> {
         // The one that is ready is called; the clone stays.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        Either::Right(Box::pin(converse(settings, ready, call, asked)))
+        match asked.background {
+            true => Either::Right(Box::pin(background::begin(settings, ready, call, asked))),
+            false => Either::Right(Box::pin(converse(settings, ready, call, asked))),
+        }
     }
 }
 

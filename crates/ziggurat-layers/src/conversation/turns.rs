@@ -76,6 +76,10 @@ async fn history(
     let Some(id) = plain(id) else { return Ok(None) };
     let turns = settings.store.thread(owner, id).await.map_err(|error| unreadable(&error))?;
     let Some(first) = turns.last() else { return Ok(None) };
+    if turns.first().is_some_and(|latest| is_unfinished(&latest.response)) {
+        let message = "the previous answer is not complete, or never was";
+        return Err(Error::invalid(message).with_param("previous_response_id"));
+    }
     if let Some(missing) = &first.previous {
         return Err(unknown_previous(missing));
     }
@@ -95,6 +99,13 @@ async fn history(
             .with_code("context_length_exceeded"));
     }
     Ok(Some(history))
+}
+
+/// Whether an answer is yet to be written.
+pub(super) fn is_unfinished(response: &RawJson) -> bool {
+    let members = Members::parse(response.clone().into_text()).ok();
+    let status = members.and_then(|members| items::text(&members, "status"));
+    matches!(status.as_deref(), Some("queued" | "in_progress"))
 }
 
 /// What was asked and answered.
@@ -165,10 +176,16 @@ impl Keeper {
         Self { settings, owner, previous, input }
     }
 
+    /// Keeps an answer that is yet to be written: whoever is told of it finds it.
+    pub(super) async fn begin(&self, response: RawJson) -> Result<(), Error> {
+        let Some(turn) = self.turn(response) else { return Ok(()) };
+        let kept = self.settings.store.put(self.owner, turn).await;
+        kept.map_err(|error| unreadable(&error))
+    }
+
     /// Keeps the answer. That it cannot be is no reason not to deliver it.
     pub(super) async fn keep(self, response: RawJson) {
-        let Some(mut turn) = self.turn(response) else { return };
-        turn.previous = self.previous;
+        let Some(turn) = self.turn(response) else { return };
         if let Err(error) = self.settings.store.put(self.owner, turn).await {
             tracing::warn!(%error, "an answer could not be kept: nobody can go on from it");
         }
@@ -180,6 +197,7 @@ impl Keeper {
         members.get("output")?;
         let mut turn = Turn::new(id, items::join(&self.input), response);
         turn.items = said(&turn).filter_map(|item| items::id(&item)).collect();
+        turn.previous = self.previous.clone();
         Some(turn)
     }
 }

@@ -140,8 +140,8 @@ impl Piece {
         let tail = tail.strip_prefix(br#","logprobs":null"#).unwrap_or(tail);
         let tail = tail.strip_prefix(br#","finish_reason":null"#).unwrap_or(tail);
         let tail = tail.strip_prefix(b"}]")?;
-        // Choices within another member are not the chunk's.
-        let is_top = memchr(b'{', head.get(1..)?).is_none();
+        // Choices within another member, or behind the chunk's end, are not the chunk's.
+        let is_top = memchr2(b'{', b'}', head.get(1..)?).is_none();
         let quiet = is_top && tail.ends_with(b"}") && says_nothing(head) && says_nothing(tail);
         quiet.then_some(Self { what, is_empty: end == 0 })
     }

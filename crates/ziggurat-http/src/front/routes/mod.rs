@@ -83,6 +83,8 @@ pub(super) fn hint(path: &str, headers: &HeaderMap) -> &'static str {
         "the client adds /v1 itself, leave it out of its base URL"
     } else if path.starts_with("/v1beta/v1") || path.starts_with("/v1/v1beta") {
         "the client adds the version itself, leave it out of its base URL"
+    } else if path.ends_with("/responses/compact") {
+        "conversations are not made smaller here, send what is to be left out no more"
     } else if !is_spoken("responses") && path.ends_with("/responses") {
         "OpenAI's Responses API is not served, use /v1/chat/completions"
     } else {

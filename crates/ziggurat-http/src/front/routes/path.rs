@@ -149,6 +149,9 @@ impl Path {
     }
 }
 
+/// What stands where an id does, and asks for something else (OpenAI Responses).
+const NO_IDS: [&str; 2] = ["compact", "input_tokens"];
+
 /// Compares a path, from `at` on, with a pattern.
 fn find(pattern: &str, path: &str, at: usize) -> Option<Option<Range<usize>>> {
     let Some((literal, rest)) = pattern.split_once('{') else {
@@ -163,7 +166,8 @@ fn find(pattern: &str, path: &str, at: usize) -> Option<Option<Range<usize>>> {
         return Some(Some(at..at + name.len()));
     }
     if gap == "id" {
-        let id = tail.strip_suffix(rest).filter(|id| !id.is_empty() && !id.contains('/'))?;
+        let is_id = |id: &&str| !id.is_empty() && !id.contains('/') && !NO_IDS.contains(id);
+        let id = tail.strip_suffix(rest).filter(is_id)?;
         return Some(Some(at..at + id.len()));
     }
     let (segment, _) = tail.split_once('/')?;

@@ -1,3 +1,5 @@
+mod background;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
