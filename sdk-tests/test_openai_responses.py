@@ -4,6 +4,7 @@ The providers behind the gateway speak other dialects: nothing here reaches one 
 """
 
 import json
+import time
 
 import openai
 import pytest
@@ -253,6 +254,48 @@ def test_what_is_not_kept_cannot_be_gone_on_from(oai, backend):
         with pytest.raises(openai.BadRequestError) as caught:
             oai.responses.create(model=backend.model, input="And?", previous_response_id=unknown)
         assert caught.value.param == "previous_response_id"
+
+
+def test_an_answer_is_written_in_the_background(oai, backend):
+    queued = oai.responses.create(model=backend.model, input="[slow:100] one", background=True)
+    assert queued.status == "queued" and queued.background is True
+    assert queued.output == []
+    found = queued
+    while found.status in {"queued", "in_progress"}:
+        time.sleep(0.02)
+        found = oai.responses.retrieve(queued.id)
+    assert found.status == "completed" and found.id == queued.id
+    assert "one" in found.output_text
+    assert found.usage.total_tokens > 0
+    oai.responses.create(model=backend.model, input="two", previous_response_id=queued.id)
+    assert said_before(backend)[-2:] == [found.output_text, "two"]
+
+
+def test_a_stream_in_the_background_is_taken_up_again(oai, backend):
+    text = "[slow:10] one two three four five six"
+    events = oai.responses.create(model=backend.model, input=text, background=True, stream=True)
+    seen = []
+    for event in events:
+        seen.append(event)
+        if event.type == "response.output_text.delta":
+            break
+    events.close()
+    identity, last = seen[0].response.id, seen[-1].sequence_number
+    rest = list(oai.responses.retrieve(identity, stream=True, starting_after=last))
+    assert [event.sequence_number for event in rest] == list(
+        range(last + 1, last + 1 + len(rest))
+    )
+    assert rest[-1].type == "response.completed"
+    pieces = [e.delta for e in seen + rest if e.type == "response.output_text.delta"]
+    assert "".join(pieces) == rest[-1].response.output_text
+    assert oai.responses.retrieve(identity).output_text == "".join(pieces)
+
+
+def test_an_answer_in_the_background_is_cancelled(oai, backend):
+    queued = oai.responses.create(model=backend.model, input="[slow:60000] one", background=True)
+    for _ in range(2):
+        assert oai.responses.cancel(queued.id).status == "cancelled"
+    assert oai.responses.retrieve(queued.id).status == "cancelled"
 
 
 def test_a_request_that_is_wrong_names_the_member(oai, backend):

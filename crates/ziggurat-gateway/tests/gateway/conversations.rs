@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use ziggurat_testkit::FakeProvider;
 
 use crate::binary::{Process, file};
-use crate::client::Ask;
+use crate::client::{Ask, Connection};
 use crate::world::run;
 
 const RESPONSES: &str = "/v1/responses";
@@ -131,4 +131,68 @@ async fn nothing_is_kept_where_that_is_switched_off() {
     let id = first["id"].as_str().unwrap();
     let found = Ask::get(&format!("{RESPONSES}/{id}")).send(gateway.address).await;
     assert_eq!(found.status, 404, "{}", found.text());
+}
+
+#[tokio::test]
+async fn an_answer_in_the_background_is_written_though_its_caller_leaves() {
+    let provider = FakeProvider::anthropic().spawn().await;
+    let gateway = run(&settings(&provider, "{}")).await;
+    let get = async |path: String| Ask::get(&path).send(gateway.address).await;
+    for stream in [false, true] {
+        let text = if stream { "[slow:20] one two three four" } else { "[slow:200] one" };
+        let body = json!({"model": "claude", "input": text, "background": true, "stream": stream});
+        let id = if stream {
+            // It hangs up after the first words.
+            let mut left = Connection::ask(gateway.address, &Ask::json(RESPONSES, &body)).await;
+            let head = left.until("event: response.in_progress").await;
+            drop(left);
+            let data = head.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+            let event: Value = serde_json::from_str(data).unwrap();
+            assert_eq!(event["type"], "response.created");
+            event["response"]["id"].clone()
+        } else {
+            let queued = ask(gateway.address, body).await;
+            assert_eq!(queued["status"], "queued");
+            queued["id"].clone()
+        };
+        let path = format!("{RESPONSES}/{}", id.as_str().unwrap());
+        let mut told = get(path.clone()).await.json();
+        assert_eq!(told["status"], "in_progress", "{told}");
+        while told["status"] == "in_progress" {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            told = get(path.clone()).await.json();
+        }
+        assert_eq!((&told["status"], &told["id"]), (&json!("completed"), &id), "{told}");
+        assert!(told["usage"]["total_tokens"].as_u64().unwrap() > 0, "{told}");
+        if stream {
+            let again = get(format!("{path}?stream=true&starting_after=1")).await.text();
+            assert!(again.starts_with("event: response.output_item.added\n"), "{again}");
+            assert!(again.contains("event: response.completed\n"), "{again}");
+        }
+        let next = json!({"model": "claude", "input": "two", "previous_response_id": id});
+        ask(gateway.address, next).await;
+        assert_eq!(messages(&provider), 3);
+    }
+
+    let body = json!({"model": "claude", "input": "[slow:60000] one", "background": true});
+    let queued = ask(gateway.address, body).await;
+    let path = format!("{RESPONSES}/{}", queued["id"].as_str().unwrap());
+    let cancelled = Ask::new("POST", &format!("{path}/cancel")).send(gateway.address).await;
+    assert_eq!(cancelled.json()["status"], "cancelled", "{}", cancelled.text());
+    assert_eq!(get(path).await.json()["status"], "cancelled");
+    let body = json!({"model": "claude", "input": "[error:401] one", "background": true});
+    let queued = ask(gateway.address, body).await;
+    let path = format!("{RESPONSES}/{}", queued["id"].as_str().unwrap());
+    let mut told = queued;
+    while matches!(told["status"].as_str(), Some("queued" | "in_progress")) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        told = get(path.clone()).await.json();
+    }
+    assert_eq!(
+        (&told["status"], &told["error"]["code"]),
+        (&json!("failed"), &json!("server_error"))
+    );
+    let body = json!({"model": "claude", "input": "one", "background": true, "store": false});
+    let refused = Ask::json(RESPONSES, &body).send(gateway.address).await;
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("store")));
 }

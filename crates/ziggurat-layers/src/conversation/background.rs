@@ -43,7 +43,7 @@ pub(super) async fn begin<S: CallService>(
     let previous = asked.previous.and_then(|id| turns::plain(&id));
     let keeper = Keeper::new(Arc::clone(&settings), owner, previous, input);
     let streamed = call.is_streamed();
-    let job = Job::new(queued.clone(), streamed);
+    let job = Job::new(marked(&queued, &id, Some("in_progress")), streamed);
     settings.jobs.begin(owner, &id, &job)?;
     if let Err(error) = keeper.begin(queued.clone()).await {
         settings.jobs.remove(owner, &id);
@@ -82,8 +82,6 @@ struct Writer {
 impl Writer {
     /// Asks for the answer and reads it to its end.
     async fn write<S: CallService>(&self, mut service: S, call: Call) -> Result<RawJson, Error> {
-        let progress = marked(&self.job.response(), &self.id, Some("in_progress"));
-        self.job.set(progress);
         let mut reply = service.call(call).await?;
         let mut ask = self.ask.clone();
         let same = reply.head().dialect == Some(self.dialect);

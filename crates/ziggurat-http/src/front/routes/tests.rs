@@ -181,3 +181,19 @@ fn a_wrong_method_is_not_an_unknown_path() {
         Routes::default().find(&Method::GET, &Uri::from_static("/v1/messages"), &HeaderMap::new());
     assert!(matches!(found, Found::Method { ref allow, .. } if allow == "POST"));
 }
+
+/// It is asked for by `POST`, at what would be an answer's path.
+#[test]
+fn what_is_no_id_is_no_answers_path() {
+    let found = |method: &Method, path: &'static str| {
+        Routes::default().find(method, &Uri::from_static(path), &HeaderMap::new())
+    };
+    for path in ["/v1/responses/compact", "/responses/compact"] {
+        for method in [Method::POST, Method::GET] {
+            assert!(matches!(found(&method, path), Found::Nothing), "{method} {path}");
+        }
+        assert!(hint(path, &HeaderMap::new()).contains("not made smaller"));
+    }
+    let count = found(&Method::GET, "/v1/responses/input_tokens");
+    assert!(matches!(count, Found::Method { ref allow, .. } if allow == "POST"));
+}
