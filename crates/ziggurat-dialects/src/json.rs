@@ -420,6 +420,17 @@ pub(crate) fn float(out: &mut Vec<u8>, number: f64) {
     serde_json::to_writer(out, &number).expect("a Vec takes every byte");
 }
 
+/// Refuses a member of a request that nobody knows and that has a dot in its name: what stands within another member is kept by such a
+/// path, and this would be taken for it.
+pub(crate) fn no_path(name: &str) -> Result<(), Error> {
+    if !name.contains('.') {
+        return Ok(());
+    }
+    let name: String = name.chars().take(64).collect();
+    let error = Error::invalid(format!("Unknown parameter: '{name}'."));
+    Err(error.with_param(name).with_code("unknown_parameter"))
+}
+
 /// What was written, as a value; `None` if it is not one JSON value.
 pub(crate) fn raw_json(written: Vec<u8>) -> Option<RawJson> {
     RawJson::parse(Str::from_utf8(written.into()).ok()?).ok()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use ziggurat_core::{LossPolicy, Operation};
-use ziggurat_dialects::{ANTHROPIC, CONVERSE, OPENAI};
+use ziggurat_dialects::{ANTHROPIC, CONVERSE, GEMINI, OLLAMA, OPENAI, RESPONSES};
 
 use crate::harness::{Setting, data, error};
 
@@ -817,5 +817,24 @@ fn line_breaks_between_tokens_do_not_end_an_event() {
             arguments.push_str(&value.to_string().replace("\\n", "").replace([' ', '\\'], ""));
         }
         assert!(arguments.contains("[1,"), "{caller}: {arguments}");
+    }
+}
+
+/// It would be taken for what stands within another member, past whoever looks at that.
+#[test]
+fn a_member_that_is_called_like_a_path_is_refused() {
+    let [openai, responses, gemini, ollama] = [
+        json!({"model": "m", "stream_options.x": 1, "messages": [{"role": "user", "content": "Hi"}]}),
+        json!({"model": "m", "reasoning.summary": "auto", "input": "Hi"}),
+        json!({"generationConfig.x": 1, "contents": [{"parts": [{"text": "Hi"}]}]}),
+        json!({"model": "m", "options.x": 1, "messages": [{"role": "user", "content": "Hi"}]}),
+    ];
+    for (caller, body) in
+        [(OPENAI, openai), (RESPONSES, responses), (GEMINI, gemini), (OLLAMA, ollama)]
+    {
+        let setting = Setting::new(caller, ANTHROPIC);
+        let error = setting.request(Operation::Chat, &body.to_string()).unwrap_err();
+        assert_eq!(error.code(), Some("unknown_parameter"), "{caller}: {error:?}");
+        assert!(error.param().is_some_and(|param| param.contains('.')), "{caller}");
     }
 }

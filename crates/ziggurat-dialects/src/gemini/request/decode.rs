@@ -96,7 +96,10 @@ fn member(chat: &mut Chat, name: &Str, value: &Str) -> Result<(), Error> {
             }
             chat.metadata = Some(raw(value, at)?);
         }
-        _ => chat.extras.push(name.clone(), raw(value, at)?),
+        _ => {
+            json::no_path(name)?;
+            chat.extras.push(name.clone(), raw(value, at)?);
+        }
     }
     Ok(())
 }

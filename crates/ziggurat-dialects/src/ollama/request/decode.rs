@@ -67,6 +67,7 @@ fn member(chat: &mut Chat, logprobs: &mut Logprobs, name: &Str, value: &Str) -> 
         "logprobs" => logprobs.wanted = Some(json::read(value, at, "true or false")?),
         "top_logprobs" => logprobs.top = Some(json::read(value, at, "a number up to 20")?),
         _ => {
+            json::no_path(name)?;
             let value =
                 RawJson::parse(value.clone()).map_err(|_| at.error("this is not valid JSON"))?;
             chat.extras.push(name.clone(), value);

@@ -8,6 +8,7 @@ use ziggurat_core::{
 };
 
 use super::{SCHEMA, STREAM_OPTIONS, messages};
+use crate::json;
 use crate::node::Node;
 use crate::openai::OPENAI;
 use crate::openai_api::parts::cache_mark;
@@ -119,7 +120,10 @@ fn chat(members: &Members) -> Result<Chat, Error> {
                 Ok(())
             })?,
             "tool_choice" | "function_call" => chat.tool_choice = Some(tool_choice(&node)?),
-            _ => node.keep(OPENAI, &mut chat.extras, name)?,
+            _ => {
+                json::no_path(name)?;
+                node.keep(OPENAI, &mut chat.extras, name)?;
+            }
         }
     }
     // Nobody asked anything: no model is asked in the caller's place. A system prompt alone is taken.

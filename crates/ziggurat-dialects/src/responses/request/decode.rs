@@ -8,6 +8,7 @@ use ziggurat_core::{
 };
 
 use super::{FORMAT, REASONING, STREAM_OPTIONS, TEXT, input, tools};
+use crate::json;
 use crate::node::Node;
 use crate::responses::RESPONSES;
 use crate::responses::words::ENCRYPTED;
@@ -71,7 +72,10 @@ fn chat(members: &Members) -> Result<Chat, Error> {
             // What is so anyway is not worth a word.
             "background" if !node.flag()? => {}
             "truncation" if node.text() == "\"disabled\"" => {}
-            _ => node.keep(RESPONSES, &mut chat.extras, name)?,
+            _ => {
+                json::no_path(name)?;
+                node.keep(RESPONSES, &mut chat.extras, name)?;
+            }
         }
     }
     if let Some(choice) = members.get("tool_choice").filter(|choice| *choice != "null") {
