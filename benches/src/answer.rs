@@ -1,7 +1,5 @@
 //! The fixed answers of the fake upstream, serialised once, and what a caller must find in them.
 
-use std::fmt::Write as _;
-
 /// The text of every delta. Callers count it: a stream is whole when it came as often as it was asked
 /// for, however a gateway renames, regroups or reframes the events around it.
 pub const WORD: &str = " lattice";
@@ -50,23 +48,30 @@ impl Dialect {
 
 /// An answer that is written at once, head and body.
 pub fn whole(dialect: Dialect) -> Vec<u8> {
+    at_once(provider_headers(dialect), body(dialect).as_bytes())
+}
+
+pub(crate) fn at_once(headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let mut answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n"
+    )
+    .into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+/// The body of an answer that is written at once.
+pub(crate) fn body(dialect: Dialect) -> String {
     let text = WORD.repeat(WORDS_IN_WHOLE as usize);
-    let body = match dialect {
+    match dialect {
         Dialect::Openai => format!(
             r#"{{"id":"chatcmpl-CkVQyzJ3mXhWqfR7bT2sN9aLdEoPu","object":"chat.completion","created":1767323045,"model":"gpt-4o-2024-08-06","choices":[{{"index":0,"message":{{"role":"assistant","content":"Certainly:{text}","refusal":null,"annotations":[]}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":412,"completion_tokens":26,"total_tokens":438,"prompt_tokens_details":{{"cached_tokens":0,"audio_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}},"service_tier":"default","system_fingerprint":"fp_a2b4c6d8e0"}}"#
         ),
         Dialect::Anthropic => format!(
             r#"{{"id":"msg_01XFDUDYJgAACzvnptvVoYEL","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{{"type":"text","text":"Certainly:{text}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{"input_tokens":412,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0}},"output_tokens":26,"service_tier":"standard"}}}}"#
         ),
-    };
-    let mut answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{}content-length: {}\r\n\r\n",
-        provider_headers(dialect),
-        body.len()
-    )
-    .into_bytes();
-    answer.extend_from_slice(body.as_bytes());
-    answer
+    }
 }
 
 /// An answer to a request that the upstream does not know.
@@ -89,45 +94,49 @@ pub struct Stream {
     /// Every event behind the text, and the end of the body, as one write.
     pub closing: Vec<u8>,
     /// One event of text, without a frame.
-    event: String,
+    event: Vec<u8>,
 }
 
 impl Stream {
     /// The stream of a dialect; `usage` as OpenAI's `stream_options.include_usage`.
     pub fn new(dialect: Dialect, usage: bool) -> Self {
-        let mut opening = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n{}transfer-encoding: chunked\r\n\r\n",
-            provider_headers(dialect)
-        );
         let (first, event, last) = match dialect {
             Dialect::Openai => openai_events(usage),
             Dialect::Anthropic => anthropic_events(),
         };
-        push_chunk(&mut opening, &first);
-        let mut single = String::new();
-        push_chunk(&mut single, &event);
-        let mut closing = String::new();
-        push_chunk(&mut closing, &last);
-        closing.push_str("0\r\n\r\n");
-        Self {
-            opening: opening.into_bytes(),
-            single: single.into_bytes(),
-            closing: closing.into_bytes(),
-            event,
-        }
+        let media_type = "text/event-stream; charset=utf-8";
+        let parts = [first.as_bytes(), event.as_bytes(), last.as_bytes()];
+        Self::framed(media_type, provider_headers(dialect), parts)
+    }
+
+    /// The stream of these events: those before any text, one of text, and those behind it.
+    pub(crate) fn framed(media_type: &str, headers: &str, parts: [&[u8]; 3]) -> Self {
+        let [first, event, last] = parts;
+        let mut opening = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\ncache-control: no-cache\r\n{headers}transfer-encoding: chunked\r\n\r\n"
+        )
+        .into_bytes();
+        push_chunk(&mut opening, first);
+        let mut single = Vec::new();
+        push_chunk(&mut single, event);
+        let mut closing = Vec::new();
+        push_chunk(&mut closing, last);
+        closing.extend_from_slice(b"0\r\n\r\n");
+        Self { opening, single, closing, event: event.to_vec() }
     }
 
     /// `count` events of text as one HTTP chunk.
     pub fn several(&self, count: u32) -> Vec<u8> {
-        let mut framed = String::new();
+        let mut framed = Vec::new();
         push_chunk(&mut framed, &self.event.repeat(count as usize));
-        framed.into_bytes()
+        framed
     }
 }
 
-fn push_chunk(out: &mut String, contents: &str) {
-    // Writing to a string does not fail.
-    let _ = write!(out, "{:x}\r\n{contents}\r\n", contents.len());
+fn push_chunk(out: &mut Vec<u8>, contents: &[u8]) {
+    out.extend_from_slice(format!("{:x}\r\n", contents.len()).as_bytes());
+    out.extend_from_slice(contents);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Headers that providers send and gateways read or pass on.
@@ -143,7 +152,7 @@ fn provider_headers(dialect: Dialect) -> &'static str {
 }
 
 /// The events before the text, one event of text, and those behind it.
-fn openai_events(usage: bool) -> (String, String, String) {
+pub(crate) fn openai_events(usage: bool) -> (String, String, String) {
     let no_usage = if usage { r#","usage":null"# } else { "" };
     let chunk = |choices: &str, usage: &str| {
         format!(

@@ -17,5 +17,6 @@ pub mod load;
 pub mod needle;
 pub mod process;
 pub mod prompt;
+pub mod rewritten;
 pub mod script;
 pub mod stats;

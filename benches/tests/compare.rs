@@ -28,7 +28,7 @@ fn every_scenario_runs_and_every_answer_is_complete() {
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}");
     let scenarios = json["scenarios"].as_array().unwrap();
-    assert_eq!(scenarios.len(), 12, "{printed}");
+    assert_eq!(scenarios.len(), 13, "{printed}");
     for scenario in scenarios {
         let summary = scenario["summary"].as_array().unwrap();
         assert!(!summary.is_empty(), "{scenario}");

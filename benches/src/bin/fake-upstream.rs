@@ -1,7 +1,7 @@
 //! A provider whose answers were written before the question came.
 //!
-//! It speaks `POST …/chat/completions` and `POST …/messages`, whole and streamed, and answers 404 to
-//! anything else. What a stream looks like is said in the prompt (see `script`), or else by the flags.
+//! It speaks `POST …/chat/completions` and `POST …/messages`, whole and streamed, what else translators know at the paths of
+//! its vendors (Gemini, OpenAI Responses, Converse, Cohere, Ollama), and answers 404 to anything else. What a stream looks like is said in the prompt (see `script`), or else by the flags.
 
 use std::{
     io,
@@ -22,6 +22,7 @@ use tokio::{
 use ziggurat_benches::{
     answer::{self, Dialect, Stream},
     http1::{Decoder, Head},
+    rewritten::Rewritten,
     script::{Scan, Script},
 };
 
@@ -52,6 +53,7 @@ struct Answers {
     openai_stream: Stream,
     openai_stream_usage: Stream,
     anthropic_stream: Stream,
+    rewritten: Vec<Rewritten>,
     defaults: Script,
 }
 
@@ -66,6 +68,7 @@ async fn main() -> Result<()> {
         openai_stream: Stream::new(Dialect::Openai, false),
         openai_stream_usage: Stream::new(Dialect::Openai, true),
         anthropic_stream: Stream::new(Dialect::Anthropic, true),
+        rewritten: Rewritten::all(),
         defaults: Script {
             per_write,
             ..Script::paced(chunks, Duration::from_micros(args.delay_us))
@@ -113,7 +116,7 @@ async fn serve(mut connection: TcpStream, answers: &Answers) -> Result<()> {
         buffer.copy_within(at..filled, 0);
         filled -= at;
 
-        respond(&mut connection, answers, Dialect::of_path(&head.path), &scan).await?;
+        respond(&mut connection, answers, &head.path, &scan).await?;
         if head.close {
             return Ok(());
         }
@@ -123,9 +126,19 @@ async fn serve(mut connection: TcpStream, answers: &Answers) -> Result<()> {
 async fn respond(
     connection: &mut TcpStream,
     answers: &Answers,
-    dialect: Option<Dialect>,
+    path: &str,
     scan: &Scan,
 ) -> io::Result<()> {
+    let dialect = Dialect::of_path(path);
+    if dialect.is_none()
+        && let Some((rewritten, streamed)) = Rewritten::of_path(&answers.rewritten, path)
+    {
+        if !streamed.unwrap_or_else(|| scan.is_stream()) {
+            return connection.write_all(&rewritten.whole).await;
+        }
+        let script = scan.script(answers.defaults);
+        return write_stream(connection, &rewritten.stream, script).await;
+    }
     let stream = match (dialect, scan.is_stream()) {
         (None, _) => return connection.write_all(&answers.not_found).await,
         (Some(Dialect::Openai), false) => return connection.write_all(&answers.openai).await,

@@ -21,7 +21,7 @@ use clap::{Parser, ValueEnum as _};
 
 use self::{
     readings::{Outcome, Round, Side},
-    scenario::{Measure, Scenario},
+    scenario::{Measure, Scenario, Target},
     server::Field,
 };
 use ziggurat_benches::process;
@@ -36,13 +36,16 @@ struct Args {
     #[arg(long, conflicts_with_all = ["gateway", "config"])]
     against_itself: bool,
     /// The gateway's configuration, with `UPSTREAM` where `http://127.0.0.1:PORT` belongs. It must know
-    /// `gpt-4o` as an OpenAI model and `claude` as an Anthropic one.
+    /// `gpt-4o` as an OpenAI model, `claude` as an Anthropic one, and what `--to` names.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Compare with the gateway itself under this configuration, in place of the bare proxy: what do the
     /// layers cost that `--config` has and this one leaves out?
     #[arg(long, conflicts_with = "against_itself")]
     baseline: Option<PathBuf>,
+    /// What the scenarios that translate go to.
+    #[arg(long, value_enum, default_value_t = Target::Claude)]
+    to: Target,
     /// Send no request twice, so that no cache answers one.
     #[arg(long)]
     unique: bool,
@@ -104,6 +107,7 @@ async fn run(args: Args, server_core: Option<usize>) -> Result<ExitCode> {
         let turn = Duration::try_from_secs_f64(args.seconds)?;
         Measure::new(&field, &args.key, turn, args.streams)
     };
+    let measure = measure.to(args.to);
     let measure = if args.unique { measure.unique() } else { measure };
     let rounds = if args.smoke { 1 } else { args.rounds };
     let scenarios =
@@ -139,7 +143,7 @@ async fn one_scenario(
     let mut servers = Vec::new();
     if !scenario.starts_its_own_servers() {
         for side in Side::BOTH {
-            servers.push(field.start(side, scenario.model()).await?);
+            servers.push(field.start(side, measure.model(scenario)).await?);
         }
     }
     let mut done = Vec::new();

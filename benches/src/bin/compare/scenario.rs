@@ -58,15 +58,17 @@ pub(crate) enum Scenario {
     Stream,
     /// Streams as fast as they are read
     Burst,
-    /// OpenAI to Anthropic, answers at once
+    /// OpenAI to another dialect, streams as fast as they are read
+    TranslateBurst,
+    /// OpenAI to another dialect, answers at once
     TranslateWhole,
-    /// OpenAI to Anthropic, streams whose events come one by one
+    /// OpenAI to another dialect, streams whose events come one by one
     TranslateStream,
     /// A single caller, answers at once
     Latency,
     /// A single caller's first token, and tokens that come late
     FirstToken,
-    /// The same, OpenAI to Anthropic
+    /// The same, OpenAI to another dialect
     TranslateFirstToken,
     /// Memory at rest and of an open stream
     Memory,
@@ -74,13 +76,32 @@ pub(crate) enum Scenario {
     Start,
 }
 
+/// Whom a translated call is for, by the model's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// Anthropic Messages
+    Claude,
+    /// OpenAI Responses
+    Responses,
+    /// Gemini's generateContent
+    Gemini,
+    /// Bedrock's Converse
+    Converse,
+    /// Cohere's v2 chat
+    Cohere,
+    /// Ollama's /api/chat
+    Ollama,
+}
+
 impl Scenario {
-    /// The model asked for: the upstream speaks OpenAI's format for one and Anthropic's for the other.
-    pub(crate) fn model(self) -> &'static str {
-        match self {
-            Self::TranslateWhole | Self::TranslateStream | Self::TranslateFirstToken => "claude",
-            _ => "gpt-4o",
-        }
+    fn translates(self) -> bool {
+        matches!(
+            self,
+            Self::TranslateWhole
+                | Self::TranslateStream
+                | Self::TranslateBurst
+                | Self::TranslateFirstToken
+        )
     }
 
     /// Whether every turn wants a server that has done nothing yet.
@@ -97,6 +118,7 @@ pub(crate) struct Measure<'a> {
     turn: Duration,
     streams: usize,
     unique: bool,
+    target: Target,
 }
 
 /// A run of callers and what it cost the server.
@@ -111,7 +133,28 @@ struct Measured {
 impl<'a> Measure<'a> {
     pub(crate) fn new(field: &'a Field, key: &'a str, turn: Duration, streams: usize) -> Self {
         let warm_up = (turn / 4).min(Duration::from_millis(500));
-        Self { field, key, warm_up, turn, streams, unique: false }
+        Self { field, key, warm_up, turn, streams, unique: false, target: Target::Claude }
+    }
+
+    /// Translates for this one.
+    pub(crate) fn to(mut self, target: Target) -> Self {
+        self.target = target;
+        self
+    }
+
+    /// The model asked for: the upstream speaks OpenAI's format for one and another for the others.
+    pub(crate) fn model(&self, scenario: Scenario) -> &'static str {
+        if !scenario.translates() {
+            return "gpt-4o";
+        }
+        match self.target {
+            Target::Claude => "claude",
+            Target::Responses => "responses",
+            Target::Gemini => "gemini",
+            Target::Converse => "converse",
+            Target::Cohere => "cohere",
+            Target::Ollama => "ollama",
+        }
     }
 
     /// Sends no request twice.
@@ -132,7 +175,7 @@ impl<'a> Measure<'a> {
         side: Side,
         server: Option<&Server>,
     ) -> Result<Readings> {
-        let model = scenario.model();
+        let model = self.model(scenario);
         match (scenario, server) {
             (Scenario::Memory, _) => self.memory(side, model).await,
             (Scenario::Start, _) => self.start(side, model).await,
@@ -150,7 +193,9 @@ impl<'a> Measure<'a> {
             (Scenario::Stream | Scenario::TranslateStream, Some(server)) => {
                 self.streams(server, model, PACE).await
             }
-            (Scenario::Burst, Some(server)) => self.streams(server, model, Duration::ZERO).await,
+            (Scenario::Burst | Scenario::TranslateBurst, Some(server)) => {
+                self.streams(server, model, Duration::ZERO).await
+            }
             (Scenario::FirstToken | Scenario::TranslateFirstToken, Some(server)) => {
                 self.first_token(server, model).await
             }

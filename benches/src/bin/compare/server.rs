@@ -27,20 +27,8 @@ const ASK_EVERY: Duration = Duration::from_millis(1);
 /// What a server printed last, shown when it fails.
 const LOG_SHOWN: usize = 2000;
 
-/// Both models of every scenario, in the format the gateway reads.
-const CONFIG: &str = "\
-model_list:
-  - model_name: gpt-4o
-    litellm_params:
-      model: openai/gpt-4o
-      api_base: UPSTREAM/v1
-      api_key: sk-upstream
-  - model_name: claude
-    litellm_params:
-      model: anthropic/claude-sonnet-4-5
-      api_base: UPSTREAM
-      api_key: sk-upstream
-";
+/// The models of every scenario, in the format the gateway reads.
+const CONFIG: &str = include_str!("../../../configs/plain.yaml");
 
 /// Everything that stays for the whole run.
 pub(crate) struct Field {
