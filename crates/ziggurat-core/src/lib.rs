@@ -80,7 +80,7 @@ pub use settle::{Closed, End, Guard, Scope, Settle, Settlement, Ticket};
 pub use stored::{Stored, StoredAction};
 pub use text::Str;
 pub use time::{Ambient, Instant, System};
-pub use usage::{Units, Usage};
+pub use usage::{BilledTokens, Units, Usage};
 
 #[cfg(test)]
 mod tests {

@@ -46,12 +46,32 @@ pub struct Usage {
     pub video_input: Option<u64>,
     /// What is not counted in tokens.
     pub units: Units,
+    /// The tokens that are billed, where they are others than those that were counted (Cohere, `billed_units`).
+    pub billed: Option<BilledTokens>,
     /// The tier that served the call, where it has a price of its own.
     pub tier: Option<ServiceTier>,
     /// What it cost by the provider's own word.
     pub cost: Option<NanoDollars>,
     /// Whether any of these is an estimate of ours and not the provider's word.
     pub estimated: bool,
+}
+
+/// Tokens that a provider bills, all at the full price, where it does not bill those that it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BilledTokens {
+    /// Input tokens.
+    pub input: u64,
+    /// Output tokens.
+    pub output: u64,
+}
+
+impl BilledTokens {
+    /// These tokens.
+    #[must_use]
+    pub fn new(input: u64, output: u64) -> Self {
+        Self { input, output }
+    }
 }
 
 /// What a call used that is not counted in tokens.
@@ -178,6 +198,21 @@ impl Usage {
                 see(meter, count);
             }
         };
+        match self.billed {
+            Some(billed) => {
+                tell(Meter::Input, billed.input);
+                tell(Meter::Output, billed.output);
+            }
+            None => self.metered_tokens(&mut tell),
+        }
+        let mut units = self.units;
+        for (meter, count) in units.counts() {
+            tell(meter, *count);
+        }
+    }
+
+    /// The tokens that were counted.
+    fn metered_tokens(&self, tell: &mut impl FnMut(Meter, u64)) {
         let known = |count: Option<u64>| count.unwrap_or(0);
 
         let mut text = known(self.input).saturating_add(known(self.tool_prompt));
@@ -205,11 +240,6 @@ impl Usage {
         tell(Meter::OutputAudio, audio);
         tell(Meter::OutputImage, image);
         tell(Meter::Reasoning, known(self.reasoning));
-
-        let mut units = self.units;
-        for (meter, count) in units.counts() {
-            tell(meter, *count);
-        }
     }
 
     /// Takes what a later report says, field by field; what it does not say stays.
@@ -234,6 +264,7 @@ impl Usage {
         take(&mut self.image_input, later.image_input);
         take(&mut self.image_output, later.image_output);
         take(&mut self.video_input, later.video_input);
+        take(&mut self.billed, later.billed);
         take(&mut self.tier, later.tier);
         take(&mut self.cost, later.cost);
         self.units.merge(later.units, |count, later| *count = later.max(*count));
@@ -247,6 +278,17 @@ impl Usage {
                 (Some(a), Some(b)) => Some(a.saturating_add(b)),
                 (a, b) => a.or(b),
             };
+        }
+        if self.billed.or(other.billed).is_some() {
+            let billed = |usage: &Self| {
+                let counted = || BilledTokens::new(usage.total_input(), usage.total_output());
+                usage.billed.unwrap_or_else(counted)
+            };
+            let (ours, others) = (billed(self), billed(other));
+            self.billed = Some(BilledTokens::new(
+                ours.input.saturating_add(others.input),
+                ours.output.saturating_add(others.output),
+            ));
         }
         plus(&mut self.input, other.input);
         plus(&mut self.cache_read, other.cache_read);
@@ -300,6 +342,24 @@ mod tests {
         usage.units.searches = 1;
         usage.add(&usage.clone());
         assert_eq!(usage.units.searches, 2);
+    }
+
+    #[test]
+    fn what_is_billed_takes_the_place_of_what_was_counted() {
+        let mut usage = Usage::new(1200, 90).cache_read(5);
+        usage.billed = Some(BilledTokens::new(12, 20));
+        usage.units.searches = 1;
+        let metered = |usage: &Usage| {
+            let mut seen = Vec::new();
+            usage.metered(|meter, count| seen.push((meter, count)));
+            seen
+        };
+        let lines = [(Meter::Input, 12), (Meter::Output, 20), (Meter::WebSearch, 1)];
+        assert_eq!(metered(&usage), lines);
+        assert_eq!(usage.total_input(), 1205);
+        // Another attempt, at a provider that bills what it counts.
+        usage.add(&Usage::new(3, 4).cache_read(2));
+        assert_eq!(usage.billed, Some(BilledTokens::new(17, 24)));
     }
 
     #[test]

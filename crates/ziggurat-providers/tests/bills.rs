@@ -164,6 +164,25 @@ fn bedrock_counts_its_cache_beside_the_input_and_a_region_has_its_price() {
 }
 
 #[test]
+fn cohere_bills_other_tokens_than_it_counts() {
+    let usage = |counts: &str| {
+        format!(
+            r#"{{"id":"c","finish_reason":"COMPLETE","message":{{"role":"assistant","content":[{{"type":"text","text":"Hi"}}]}},"usage":{counts}}}"#
+        )
+    };
+    // 2.50 in, 10 out.
+    let lines = [(Meter::Input, 12, 30_000), (Meter::Output, 20, 200_000)];
+    let both = usage(
+        r#"{"billed_units":{"input_tokens":12.0,"output_tokens":20.0},"tokens":{"input_tokens":1200.0,"output_tokens":90.0},"cached_tokens":0.0}"#,
+    );
+    check(&bill("cohere", "cohere_chat/command-a-03-2025", &both), &lines, "0.000230000");
+    let alone = usage(r#"{"billed_units":{"input_tokens":12,"output_tokens":20}}"#);
+    check(&bill("cohere", "cohere_chat/command-a-03-2025", &alone), &lines, "0.000230000");
+    let counted = usage(r#"{"tokens":{"input_tokens":12,"output_tokens":20}}"#);
+    check(&bill("cohere", "cohere_chat/command-a-03-2025", &counted), &lines, "0.000230000");
+}
+
+#[test]
 fn ollama_is_free() {
     let answer = r#"{"model":"codellama","message":{"role":"assistant","content":"Hi"},"done":true,
         "done_reason":"stop","prompt_eval_count":26,"eval_count":298}"#;

@@ -1,6 +1,6 @@
 //! Usage: the tokens that were read and written, and beside them those that are billed. Cached tokens are among the tokens read.
 
-use ziggurat_core::{RawJson, Usage};
+use ziggurat_core::{BilledTokens, RawJson, Usage};
 
 use crate::json::{Fields, Object};
 
@@ -13,8 +13,12 @@ pub(super) fn read(usage: &str) -> Option<Usage> {
         let pair = (count("input_tokens"), count("output_tokens"));
         (pair != (None, None)).then_some(pair)
     };
-    let (input, output) = pair("tokens").or_else(|| pair("billed_units"))?;
+    let billed = pair("billed_units");
+    let (input, output) = pair("tokens").or(billed)?;
     let mut usage = Usage::default();
+    usage.billed = billed
+        .filter(|billed| *billed != (input, output))
+        .map(|(input, output)| BilledTokens::new(input.unwrap_or(0), output.unwrap_or(0)));
     // Zero is what servers say that know no cache.
     usage.cache_read = fields.get("cached_tokens").and_then(whole).filter(|cached| *cached > 0);
     usage.input = input.map(|input| input.saturating_sub(usage.cache_read.unwrap_or(0)));
@@ -38,17 +42,21 @@ fn whole(raw: &str) -> Option<u64> {
 
 /// Writes the counts. What nobody told is zero: clients do arithmetic with it.
 pub(super) fn write(usage: &Usage, billed: Option<&RawJson>, out: &mut Vec<u8>) {
-    let pair = |mut object: Object<'_>| {
-        object.number("input_tokens", usage.total_input());
-        object.number("output_tokens", usage.total_output());
+    let pair = |mut object: Object<'_>, (input, output): (u64, u64)| {
+        object.number("input_tokens", input);
+        object.number("output_tokens", output);
         object.end();
     };
+    let counted = (usage.total_input(), usage.total_output());
     let mut object = Object::begin(out);
     match billed {
         Some(billed) => object.raw("billed_units", billed.get()),
-        None => pair(Object::begin(object.member("billed_units"))),
+        None => {
+            let billed = usage.billed.map_or(counted, |billed| (billed.input, billed.output));
+            pair(Object::begin(object.member("billed_units")), billed);
+        }
     }
-    pair(Object::begin(object.member("tokens")));
+    pair(Object::begin(object.member("tokens")), counted);
     if let Some(cached) = usage.cache_read {
         object.number("cached_tokens", cached);
     }
@@ -77,7 +85,9 @@ mod tests {
     #[test]
     fn what_is_billed_is_not_added_to_what_was_read() {
         let both = r#"{"billed_units":{"input_tokens":12.0,"output_tokens":20.0},"tokens":{"input_tokens":1200.0,"output_tokens":90.0},"cached_tokens":0.0}"#;
-        assert_eq!(read(both), Some(Usage::new(1200, 90)));
+        let mut read_and_billed = Usage::new(1200, 90);
+        read_and_billed.billed = Some(BilledTokens::new(12, 20));
+        assert_eq!(read(both), Some(read_and_billed));
         let billed_only = r#"{"billed_units":{"input_tokens":12,"output_tokens":20}}"#;
         assert_eq!(read(billed_only), Some(Usage::new(12, 20)));
         assert_eq!(billed(both).unwrap().get(), r#"{"input_tokens":12.0,"output_tokens":20.0}"#);

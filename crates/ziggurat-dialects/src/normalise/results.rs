@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ziggurat_core::{Content, Error, Losses, Message, Part, Role, Str};
+use ziggurat_core::{Content, Error, Extras, Losses, Message, Part, Role, Str};
 
 use super::answers;
 use crate::Names;
@@ -138,6 +138,8 @@ fn orphans_speak(
     message.parts = parts;
     if message.role == Role::Tool && !message.parts.iter().all(|part| answers(part).is_some()) {
         message.role = Role::User;
+        // What was said of the result is not said of what the user says.
+        message.extras = Extras::default();
     }
     Ok(())
 }

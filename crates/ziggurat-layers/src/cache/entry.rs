@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use ziggurat_core::{
-    Answer, Ask, CutOptions, Dialect, Facts, Frame, Loss, LossAction, Losses, Operation, ReplyHead,
-    StopReason, Str, Usage,
+    Answer, Ask, BilledTokens, CutOptions, Dialect, Facts, Frame, Loss, LossAction, Losses,
+    Operation, ReplyHead, StopReason, Str, Usage,
 };
 
 /// What entries in a network store begin with: ours, in this version. Anything else is a miss.
@@ -357,6 +357,8 @@ struct Tokens {
     reasoning: Option<u64>,
     audio_input: Option<u64>,
     audio_output: Option<u64>,
+    /// Input and output.
+    billed: Option<(u64, u64)>,
     estimated: bool,
 }
 
@@ -372,6 +374,7 @@ impl Tokens {
             reasoning: usage.reasoning,
             audio_input: usage.audio_input,
             audio_output: usage.audio_output,
+            billed: usage.billed.map(|billed| (billed.input, billed.output)),
             estimated: usage.estimated,
         }
     }
@@ -387,6 +390,7 @@ impl Tokens {
         usage.reasoning = self.reasoning;
         usage.audio_input = self.audio_input;
         usage.audio_output = self.audio_output;
+        usage.billed = self.billed.map(|(input, output)| BilledTokens::new(input, output));
         usage.estimated = self.estimated;
         usage
     }

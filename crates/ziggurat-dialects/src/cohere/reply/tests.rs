@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use ziggurat_core::{ErrorKind, Stop, Usage};
+use ziggurat_core::{BilledTokens, ErrorKind, Stop, Usage};
 
 use super::*;
 
@@ -46,10 +46,17 @@ fn write(reply: ChatReply) -> (Value, Vec<String>) {
     (serde_json::from_slice(&body).unwrap(), losses)
 }
 
+/// What is counted, and what is billed.
+fn used() -> Usage {
+    let mut usage = Usage::new(1000, 90).cache_read(200);
+    usage.billed = Some(BilledTokens::new(12, 20));
+    usage
+}
+
 #[test]
 fn an_answer_is_understood_and_goes_out_as_it_came() {
     let reply = chat(&body());
-    assert_eq!(reply.usage, Some(Usage::new(1000, 90).cache_read(200)));
+    assert_eq!(reply.usage, Some(used()));
     assert_eq!(reply.choices[0].stop, Stop::new(StopReason::Stop));
     assert_eq!(reply.text(), "Hello");
     let Content::Text { citations, .. } = &reply.choices[0].parts[1].content else { panic!() };
@@ -83,7 +90,7 @@ fn a_failure_in_an_answer_is_one() {
 #[test]
 fn a_glance_sees_what_decoding_sees() {
     let glance = glance(Operation::Chat, &Bytes::from(body().to_string()));
-    assert_eq!(glance.usage, Some(Usage::new(1000, 90).cache_read(200)));
+    assert_eq!(glance.usage, Some(used()));
     assert!(glance.error.is_none());
     for failed in ["", "[]", "{}", r#"{"message":"no"}"#] {
         assert!(super::glance(Operation::Chat, &Bytes::from(failed)).error.is_some(), "{failed}");

@@ -2,8 +2,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use ziggurat_core::{
-    Ask, Changes, CutOptions, Error, ErrorKind, Event, Facts, Frame, Operation, PartId, PartKind,
-    RawJson, Restore, Start, Stop, StopReason, Str, ToolCallKind, Usage,
+    Ask, BilledTokens, Changes, CutOptions, Error, ErrorKind, Event, Facts, Frame, Operation,
+    PartId, PartKind, RawJson, Restore, Start, Stop, StopReason, Str, ToolCallKind, Usage,
 };
 
 use crate::COHERE;
@@ -126,7 +126,9 @@ fn contents_and_calls_are_numbered_apart() {
     let [.., Event::Usage(usage), Event::Stop { stop, .. }, Event::End] = &events[..] else {
         panic!("{events:?}");
     };
-    assert_eq!(**usage, Usage::new(1200, 90));
+    let mut used = Usage::new(1200, 90);
+    used.billed = Some(BilledTokens::new(12, 20));
+    assert_eq!(**usage, used);
     assert_eq!(stop.reason, StopReason::ToolCalls);
     let begun = events.iter().filter(|event| matches!(event, Event::PartStart { .. })).count();
     let ended = events.iter().filter(|event| matches!(event, Event::PartEnd { .. })).count();
