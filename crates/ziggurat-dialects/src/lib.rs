@@ -55,6 +55,7 @@ mod plain_error;
 mod plan;
 mod ranking;
 mod responses;
+mod said;
 mod schema;
 mod sequence;
 mod stops;

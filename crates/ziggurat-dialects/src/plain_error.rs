@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use ziggurat_core::{Dialect, Error, ErrorKind, Origin, ProviderError, Str};
 
 use crate::hints::{come_back, contains, redact, text_header};
+use crate::said::is_our_credential;
 
 /// How providers say that the conversation is too long.
 const TOO_LONG: [&str; 8] = [
@@ -130,15 +131,6 @@ pub(crate) fn unknown(operation: ziggurat_core::Operation) -> Error {
     Error::new(ErrorKind::Unsupported, message)
 }
 
-/// What a provider of the caller's own dialect said, if that is the caller's to read.
-pub(crate) fn said_here(error: &Error, dialect: Dialect) -> Option<&ProviderError> {
-    let said = error.said()?;
-    let pass = error.origin() == Origin::Provider
-        && said.dialect == Some(dialect)
-        && !is_our_credential(error);
-    pass.then_some(said)
-}
-
 /// Status and message of an error for its caller.
 pub(crate) fn told(error: &Error) -> (StatusCode, Cow<'_, str>) {
     if is_our_credential(error) {
@@ -147,10 +139,4 @@ pub(crate) fn told(error: &Error) -> (StatusCode, Cow<'_, str>) {
     }
     let status = error.status_override().unwrap_or_else(|| error.kind().status());
     (status, redact(error.message()))
-}
-
-/// Whether a provider refused the credential that this gateway presented: that is not the caller's doing.
-fn is_our_credential(error: &Error) -> bool {
-    error.origin() == Origin::Provider
-        && matches!(error.kind(), ErrorKind::Authentication | ErrorKind::Permission)
 }

@@ -10,6 +10,7 @@ use super::{ANTHROPIC, REQUEST_ID};
 use crate::fields::NO_THREADS;
 use crate::hints::{come_back, contains, redact, text_header};
 use crate::json::{self, Fields, Object};
+use crate::said::{is_our_credential, said_here};
 
 /// The status of an overloaded provider.
 const OVERLOADED: StatusCode = match StatusCode::from_u16(529) {
@@ -170,7 +171,7 @@ impl Told {
 /// Writes an error for a caller.
 pub(super) fn encode(error: &Error, request_id: Option<&str>) -> (StatusCode, Bytes) {
     let mut came = None;
-    if let Some(said) = said_here(error)
+    if let Some(said) = said_here(error, ANTHROPIC)
         && let Some(status) = said.status.filter(|status| status.as_u16() >= 400)
     {
         if is_envelope(&said.body) {
@@ -194,7 +195,7 @@ fn is_envelope(body: &[u8]) -> bool {
 /// Writes an error into a stream that has begun: the stream ends with it.
 pub(super) fn encode_in_stream(error: &Error, request_id: Option<&str>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: error\ndata: ");
-    match said_here(error).map(|said| said.body.trim_ascii()) {
+    match said_here(error, ANTHROPIC).map(|said| said.body.trim_ascii()) {
         // Data of an event is one line.
         Some(body)
             if body.starts_with(b"{") && !body.contains(&b'\n') && !body.contains(&b'\r') =>
@@ -204,21 +205,6 @@ pub(super) fn encode_in_stream(error: &Error, request_id: Option<&str>, out: &mu
         _ => Written::of(error).body(error, request_id, out),
     }
     out.extend_from_slice(b"\n\n");
-}
-
-/// What a provider of this dialect said, if that is the caller's to read.
-fn said_here(error: &Error) -> Option<&ProviderError> {
-    let said = error.said()?;
-    let pass = error.origin() == Origin::Provider
-        && said.dialect == Some(ANTHROPIC)
-        && !is_our_credential(error);
-    pass.then_some(said)
-}
-
-/// Whether a provider refused the credential that this gateway presented: that is not the caller's doing.
-fn is_our_credential(error: &Error) -> bool {
-    error.origin() == Origin::Provider
-        && matches!(error.kind(), ErrorKind::Authentication | ErrorKind::Permission)
 }
 
 /// Status and type of an error.

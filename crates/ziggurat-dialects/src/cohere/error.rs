@@ -6,7 +6,8 @@ use ziggurat_core::{Error, Str, Usage};
 
 use super::{COHERE, usage};
 use crate::json::{self, Fields, Object};
-use crate::plain_error::{self, said_here, told};
+use crate::plain_error::{self, told};
+use crate::said::said_here;
 
 /// Reads an answer whose status says that the call failed.
 pub(super) fn decode(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {

@@ -10,6 +10,7 @@ use super::{CONVERSE, ERROR_TYPE, REQUEST_ID};
 use crate::framing::event_stream::{self, Message};
 use crate::hints::{come_back, contains, redact, text_header};
 use crate::json::{self, Fields, Object};
+use crate::said::{is_our_credential, said_here};
 
 /// Reads an answer whose status says that the call failed.
 pub(super) fn decode(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
@@ -178,7 +179,7 @@ impl Told {
 /// Writes an error for a caller.
 pub(super) fn encode(error: &Error) -> (StatusCode, Bytes) {
     let written = Written::of(error);
-    if let Some(said) = said_here(error)
+    if let Some(said) = said_here(error, CONVERSE)
         && let Some(status) = said.status.filter(|status| status.as_u16() >= 400)
     {
         if serde_json::from_slice::<Fields<'_>>(&said.body).is_ok() {
@@ -191,7 +192,7 @@ pub(super) fn encode(error: &Error) -> (StatusCode, Bytes) {
 
 /// The header by which clients tell errors apart.
 pub(super) fn headers(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
-    let said = said_here(error).and_then(|said| said.error_type.as_deref());
+    let said = said_here(error, CONVERSE).and_then(|said| said.error_type.as_deref());
     // One that came in a stream begins with a small letter.
     let name: Cow<'_, str> = match said.and_then(|name| name.split_at_checked(1)) {
         Some((first, rest)) => format!("{}{rest}", first.to_ascii_uppercase()).into(),
@@ -204,7 +205,7 @@ pub(super) fn headers(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
 /// Writes an error into a stream that has begun: the stream ends with it.
 pub(super) fn encode_in_stream(error: &Error, out: &mut Vec<u8>) {
     let written = Written::of(error);
-    let said = said_here(error).filter(|said| said.body.trim_ascii().starts_with(b"{"));
+    let said = said_here(error, CONVERSE).filter(|said| said.body.trim_ascii().starts_with(b"{"));
     let name = said.and_then(|said| said.error_type.as_deref()).unwrap_or(written.name);
     // What clients know an exception by begins with a small letter here.
     let mut first = name.chars();
@@ -232,21 +233,6 @@ pub(super) fn encode_in_stream(error: &Error, out: &mut Vec<u8>) {
         (":message-type", "exception"),
     ];
     event_stream::write(&headers, &body, out);
-}
-
-/// What a provider of this dialect said, if that is the caller's to read.
-fn said_here(error: &Error) -> Option<&ProviderError> {
-    let said = error.said()?;
-    let pass = error.origin() == Origin::Provider
-        && said.dialect == Some(CONVERSE)
-        && !is_our_credential(error);
-    pass.then_some(said)
-}
-
-/// Whether a provider refused the credential that this gateway presented: that is not the caller's doing.
-fn is_our_credential(error: &Error) -> bool {
-    error.origin() == Origin::Provider
-        && matches!(error.kind(), ErrorKind::Authentication | ErrorKind::Permission)
 }
 
 /// Status and type of an error.

@@ -11,6 +11,7 @@ use ziggurat_core::{Error, ErrorKind, Origin, ProviderError, Str};
 use super::{GEMINI, REQUEST_ID};
 use crate::hints::{come_back, contains, redact, text_header};
 use crate::json::{self, Array, Fields, Object};
+use crate::said::{is_our_credential, said_here};
 
 /// Longer waits than a day are no advice.
 const LONGEST_WAIT: f64 = 86_400.0;
@@ -184,7 +185,7 @@ fn span(text: &str) -> Option<Duration> {
 /// Writes an error for a caller.
 pub(super) fn encode(error: &Error) -> (StatusCode, Bytes) {
     let mut came = None;
-    if let Some(said) = said_here(error)
+    if let Some(said) = said_here(error, GEMINI)
         && let Some(status) = said.status.filter(|status| status.as_u16() >= 400)
     {
         if is_envelope(&said.body) {
@@ -208,7 +209,7 @@ fn is_envelope(body: &[u8]) -> bool {
 /// Writes an error into a stream that has begun: the stream ends with it.
 pub(super) fn encode_in_stream(error: &Error, out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
-    match said_here(error).map(|said| said.body.trim_ascii()) {
+    match said_here(error, GEMINI).map(|said| said.body.trim_ascii()) {
         // Data of an event is one line.
         Some(body) if is_envelope(body) && !body.contains(&b'\n') && !body.contains(&b'\r') => {
             out.extend_from_slice(body);
@@ -219,21 +220,6 @@ pub(super) fn encode_in_stream(error: &Error, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(b"\n\n");
-}
-
-/// What a provider of this dialect said, if that is the caller's to read.
-fn said_here(error: &Error) -> Option<&ProviderError> {
-    let said = error.said()?;
-    let pass = error.origin() == Origin::Provider
-        && said.dialect == Some(GEMINI)
-        && !is_our_credential(error);
-    pass.then_some(said)
-}
-
-/// Whether a provider refused the credential that this gateway presented: that is not the caller's doing.
-fn is_our_credential(error: &Error) -> bool {
-    error.origin() == Origin::Provider
-        && matches!(error.kind(), ErrorKind::Authentication | ErrorKind::Permission)
 }
 
 /// Status and status word of an error.

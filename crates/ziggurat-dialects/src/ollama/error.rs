@@ -7,7 +7,8 @@ use ziggurat_core::{Error, Str};
 use super::OLLAMA;
 use crate::framing::ndjson::end_line;
 use crate::json::{self, Fields, Object};
-use crate::plain_error::{self, said_here, told};
+use crate::plain_error::{self, told};
+use crate::said::said_here;
 
 /// Reads an answer whose status says that the call failed.
 pub(super) fn decode(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {

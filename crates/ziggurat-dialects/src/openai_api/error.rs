@@ -10,6 +10,7 @@ use crate::hints::{come_back, contains, redact, text_header};
 use crate::json::{self, Object};
 use crate::node::Node;
 use crate::openai_api::{REQUEST_ID, is_family};
+use crate::said::is_our_credential;
 
 /// Reads an answer whose status says that the call failed.
 pub(crate) fn decode(
@@ -288,12 +289,6 @@ pub(crate) fn encode_in_stream(error: &Error) -> Vec<u8> {
     out.append(&mut Written::of(error).body(error));
     out.extend_from_slice(b"\n\n");
     out
-}
-
-/// Whether a provider refused the credential that this gateway presented: that is not the caller's doing.
-fn is_our_credential(error: &Error) -> bool {
-    error.origin() == Origin::Provider
-        && matches!(error.kind(), ErrorKind::Authentication | ErrorKind::Permission)
 }
 
 /// Status, type and code of an error.
