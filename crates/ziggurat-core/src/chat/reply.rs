@@ -86,9 +86,13 @@ impl Stop {
         Self { reason, sequence: None, word: None, details: None }
     }
 
-    /// A stop for a reason that only the provider knows.
+    /// A stop for a reason that only the provider knows. `error` is no such word: in every dialect it says that the model failed.
     pub fn other(word: impl Into<Str>) -> Self {
-        Self { word: Some(word.into()), ..Self::new(StopReason::Other) }
+        let word = word.into();
+        if word == "error" {
+            return Self::new(StopReason::Error);
+        }
+        Self { word: Some(word), ..Self::new(StopReason::Other) }
     }
 }
 

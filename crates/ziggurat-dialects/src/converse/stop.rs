@@ -73,6 +73,9 @@ mod tests {
             assert_eq!(word(&stop, false), Some(said));
         }
         assert_eq!(word(&decode(&"tool_use".into(), None, true), true), Some("tool_use"));
+        // Not its own, but what servers say that speak for others.
+        let failed = decode(&"error".into(), None, false);
+        assert_eq!((failed.reason, word(&failed, false)), (StopReason::Error, None));
     }
 
     #[test]

@@ -14,7 +14,6 @@ pub(super) fn decode_stop(word: Option<&Str>, calls: bool, refused: bool) -> Sto
         Some("tool_calls" | "function_call") => Stop::new(StopReason::ToolCalls),
         Some("content_filter") => Stop::new(StopReason::ContentFilter),
         Some("model_length") => Stop::new(StopReason::ContextWindow),
-        Some("error") => Stop::new(StopReason::Error),
         Some(word) => Stop::other(word),
     };
     match stop.reason {

@@ -140,7 +140,7 @@ impl Job {
         self.lock().response = response;
     }
 
-    /// The next event. What an answer is told of the numbers that others gave is kept, else they are counted.
+    /// Adds an event, under the number that its writer gave it, or the next where that gave none or went back.
     pub(super) fn push(
         &self,
         number: Option<u64>,
