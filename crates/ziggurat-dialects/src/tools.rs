@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
-use ziggurat_core::{Error, Restore, Str, ToolCallKind};
+use ziggurat_core::{
+    Answer, ChatReply, Content, Error, ErrorKind, Origin, Restore, Str, ToolCallKind,
+};
 
 use crate::json::{self, Fields, Object};
 
@@ -218,6 +220,24 @@ pub(crate) fn write_input(arguments: &Str, free_text: bool, out: &mut Vec<u8>) {
             object.end();
         }
     }
+}
+
+/// A whole answer, unless it calls what nobody can run: a tool that is not named.
+///
+/// # Errors
+///
+/// When a call has no name.
+pub(crate) fn runnable(reply: ChatReply) -> Result<Answer, Error> {
+    let nameless = reply
+        .choices
+        .iter()
+        .flat_map(|choice| &choice.parts)
+        .any(|part| matches!(&part.content, Content::ToolCall { name, .. } if name.is_empty()));
+    if nameless {
+        let message = "the provider's answer is malformed: a tool call has no name";
+        return Err(Error::new(ErrorKind::BadUpstream, message).with_origin(Origin::Provider));
+    }
+    Ok(Answer::Chat(Box::new(reply)))
 }
 
 /// Arguments of a tool that takes free text, as an object.

@@ -34,8 +34,8 @@ pub struct Observe<S> {
     inner: S,
 }
 
-/// What is known of a call before it begins.
-struct Line {
+/// A call's line: what is known of it before it begins. Written when the call ends.
+pub(crate) struct Line {
     // Not the head: its headers are slices of the connection's buffer, which would live as long as the answer.
     id: Str,
     request_id: Str,
@@ -121,7 +121,7 @@ impl Answered {
 // === impl Line ===
 
 impl Line {
-    fn of(call: &Call) -> Self {
+    pub(crate) fn of(call: &Call) -> Self {
         Self {
             id: call.id().clone(),
             request_id: call.head().request_id.clone(),

@@ -31,7 +31,7 @@ use crate::door::limits::{Limits, LimitsLayer};
 use crate::extras::{Extras, ExtrasLayer};
 use crate::models::{Catalogue, Models, ModelsLayer};
 use crate::names::{Names, NamesLayer};
-use crate::observe::{Observe, ObserveLayer};
+use crate::observe::{Line, Observe, ObserveLayer};
 use crate::policies;
 use crate::registries::Registries;
 use crate::upstream::Upstream;
@@ -115,9 +115,9 @@ pub(crate) fn calls(
         // Below what refuses, above all that is for calls to a model: a list of models asks nobody.
         .layer(ModelsLayer::new(catalogue.clone()))
         // Above all that looks at a conversation, which is all there from here on; by the caller's name for the model.
-        .layer(option_layer(
-            conversations.map(|store| ConversationLayer::new(ziggurat_dialects::RESPONSES, store)),
-        ))
+        .layer(option_layer(conversations.map(|store| {
+            ConversationLayer::new(ziggurat_dialects::RESPONSES, store).observe_background(Line::of)
+        })))
         // Below the question whether a caller may use a name, above all that knows a model by its own.
         .layer(NamesLayer::new(config))
         // Above all that counts: a hit costs nothing.

@@ -838,3 +838,43 @@ fn a_member_that_is_called_like_a_path_is_refused() {
         assert!(error.param().is_some_and(|param| param.contains('.')), "{caller}");
     }
 }
+
+/// In a whole answer as in a stream.
+#[test]
+fn a_call_without_a_name_is_malformed() {
+    for provider in ziggurat_dialects::all() {
+        let body = match provider.name() {
+            "openai" => {
+                json!({"id": "c", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant",
+                "tool_calls": [{"id": "1", "type": "function", "function": {"name": "", "arguments": "{}"}}]}}]})
+            }
+            "responses" => {
+                json!({"id": "resp_1", "object": "response", "status": "completed", "output":
+                [{"type": "function_call", "id": "fc_1", "call_id": "1", "name": "", "arguments": "{}"}]})
+            }
+            "anthropic" => {
+                json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "tool_use",
+                "content": [{"type": "tool_use", "id": "1", "name": "", "input": {}}]})
+            }
+            "gemini" => json!({"candidates": [{"index": 0, "finishReason": "STOP",
+                "content": {"role": "model", "parts": [{"functionCall": {"name": "", "args": {}}}]}}]}),
+            "converse" => {
+                json!({"stopReason": "tool_use", "output": {"message": {"role": "assistant",
+                "content": [{"toolUse": {"toolUseId": "1", "name": "", "input": {}}}]}}})
+            }
+            "cohere" => {
+                json!({"id": "c", "finish_reason": "TOOL_CALL", "message": {"role": "assistant",
+                "tool_calls": [{"id": "1", "type": "function", "function": {"name": "", "arguments": "{}"}}]}})
+            }
+            "ollama" => {
+                json!({"model": "m", "done": true, "done_reason": "stop", "message": {"role": "assistant", "content": "",
+                "tool_calls": [{"function": {"name": "", "arguments": {}}}]}})
+            }
+            other => panic!("{other} has no such call here"),
+        };
+        let setting = Setting::new(OPENAI, *provider);
+        let error = setting.reply(Operation::Chat, &body.to_string()).unwrap_err();
+        assert_eq!(error.status(), 502, "{provider}: {error:?}");
+        assert!(error.message().contains("name"), "{provider}: {error:?}");
+    }
+}

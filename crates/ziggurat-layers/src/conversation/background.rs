@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Ask, Call, CallService, Dialect, Error, Event, Facts, Members, RawJson, Reply, ReplyBody,
-    ReplyHead, Start, Str,
+    Ask, Call, CallService, Dialect, End, Error, Event, Facts, Guard, Members, RawJson, Reply,
+    ReplyBody, ReplyHead, Start, Str, Ticket,
 };
 
 use super::jobs::{Follow, Job};
@@ -51,9 +51,14 @@ pub(super) async fn begin<S: CallService>(
     }
     // Its own books: those of the call that began it are closed with the answer that says so.
     call.clear_scope();
+    let (_, guard) = call.open_scope();
+    if let Some(observer) = &settings.observer {
+        // It was opened just now.
+        drop(call.register(observer(&call), Ticket::default()));
+    }
     let writer = Writer { dialect, ask, id, job: Arc::clone(&job) };
     let task = tokio::spawn(async move {
-        let told = match writer.write(service, call).await {
+        let told = match writer.write(service, call, guard).await {
             Ok(response) => response,
             Err(error) => writer.failed(&error),
         };
@@ -81,17 +86,40 @@ struct Writer {
 
 impl Writer {
     /// Asks for the answer and reads it to its end.
-    async fn write<S: CallService>(&self, mut service: S, call: Call) -> Result<RawJson, Error> {
-        let mut reply = service.call(call).await?;
+    async fn write<S: CallService>(
+        &self,
+        mut service: S,
+        call: Call,
+        guard: Option<Guard>,
+    ) -> Result<RawJson, Error> {
+        let mut reply = match service.call(call).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                if let Some(guard) = guard {
+                    guard.close(End::Failure(error.clone()));
+                }
+                return Err(error);
+            }
+        };
+        if let Some(guard) = guard {
+            reply.hold(guard);
+        }
         let mut ask = self.ask.clone();
         let same = reply.head().dialect == Some(self.dialect);
         ask.origin = reply.head().model.clone().filter(|_| !same);
         if !reply.is_streamed() {
-            let whole = body::whole(self.dialect, &ask, &mut reply)?;
+            let whole = match body::whole(self.dialect, &ask, &mut reply) {
+                Ok(whole) => whole,
+                Err(error) => {
+                    reply.end(&End::Failure(error.clone()));
+                    return Err(error);
+                }
+            };
             drop(reply.take_body());
             return whole.and_then(|bytes| self.response(&bytes)).ok_or_else(Error::closed);
         }
-        reply.encode(self.dialect, &ask, None);
+        let scope = reply.scope();
+        reply.encode(self.dialect, &ask, scope);
         let mut last = None;
         while let Some(frame) = poll_fn(|cx| reply.poll_frame(cx)).await {
             let frame = frame?;

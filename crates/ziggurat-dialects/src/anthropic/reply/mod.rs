@@ -16,7 +16,7 @@ use super::{ANTHROPIC, citation, error, models, stop};
 use crate::fence::Fence;
 use crate::json::{self, Array, At, Fields, Object};
 use crate::origin;
-use crate::tools::free_text;
+use crate::tools::{free_text, runnable};
 
 // === reading ===
 
@@ -34,7 +34,7 @@ pub(super) fn decode(
     match operation {
         Operation::Chat => {
             let reply = decode_chat(fields, &text, restore).map_err(misread)?;
-            Ok(Answer::Chat(Box::new(reply)))
+            runnable(reply)
         }
         Operation::CountTokens => match fields.take("input_tokens").map(str::parse) {
             Some(Ok(input_tokens)) => {

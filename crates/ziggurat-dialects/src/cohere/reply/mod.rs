@@ -11,7 +11,7 @@ use super::{COHERE, citation, content, error, logprobs, models, reply_id, reques
 use crate::fence::Fence;
 use crate::json::{self, Array, At, Fields, Object};
 use crate::plain_error::{self, malformed, misread};
-use crate::tools::undo;
+use crate::tools::{runnable, undo};
 
 /// Where what was billed is kept among the extras.
 const BILLED: &str = "usage.billed_units";
@@ -32,7 +32,7 @@ pub(super) fn decode(
     match operation {
         Operation::Chat => {
             let reply = decode_chat(fields, &text, restore).map_err(misread)?;
-            Ok(Answer::Chat(Box::new(reply)))
+            runnable(reply)
         }
         Operation::Models => models::decode(fields, &text),
         other => Err(plain_error::unknown(other)),

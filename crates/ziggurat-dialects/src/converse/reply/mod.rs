@@ -14,7 +14,7 @@ use super::{CONVERSE, citation, error, models, state, stop, usage};
 use crate::fence::Fence;
 use crate::json::{self, Array, At, Fields, Object};
 use crate::origin;
-use crate::tools::{CONVERSE_IDS, free_text, write_input};
+use crate::tools::{CONVERSE_IDS, free_text, runnable, write_input};
 
 // === reading ===
 
@@ -32,7 +32,7 @@ pub(super) fn decode(
                 return Err(error::in_body(&text, body.clone()));
             }
             let reply = decode_chat(fields, &text, restore).map_err(misread)?;
-            Ok(Answer::Chat(Box::new(reply)))
+            runnable(reply)
         }
         Operation::CountTokens => match fields.take("inputTokens").map(str::parse) {
             Some(Ok(input_tokens)) => {

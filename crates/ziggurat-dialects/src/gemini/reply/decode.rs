@@ -12,7 +12,7 @@ use crate::fence::Fence;
 use crate::gemini::camel::{members, object};
 use crate::gemini::{GEMINI, error, grounding, logprobs, models, part, stop, usage};
 use crate::json::{self, At, Fields};
-use crate::tools::{free_text, made_id};
+use crate::tools::{free_text, made_id, runnable};
 
 /// Reads a whole answer.
 pub(in crate::gemini) fn decode(
@@ -28,7 +28,7 @@ pub(in crate::gemini) fn decode(
     match operation {
         Operation::Chat => {
             let reply = chat(fields, &text, restore).map_err(misread)?;
-            Ok(Answer::Chat(Box::new(reply)))
+            runnable(reply)
         }
         Operation::CountTokens => match fields.take("totalTokens").map(str::parse) {
             Some(Ok(input_tokens)) => {

@@ -30,7 +30,7 @@ pub(super) fn decode(
     match operation {
         Operation::Chat => {
             let reply = decode_chat(fields, &text, restore).map_err(misread)?;
-            Ok(Answer::Chat(Box::new(reply)))
+            tools::runnable(reply)
         }
         Operation::Models => models::decode(fields, &text),
         other => Err(plain_error::unknown(other)),

@@ -41,7 +41,7 @@ pub(in crate::openai) fn decode(
         }
         Operation::Chat => {
             let reply = chat(&root, restore).map_err(blame)?;
-            Ok(Answer::Chat(Box::new(reply)))
+            tools::runnable(reply)
         }
         operation => Err(malformed(format_args!("no answer to {operation} is known"))),
     }

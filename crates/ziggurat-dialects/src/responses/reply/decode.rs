@@ -9,6 +9,7 @@ use crate::node::Node;
 use crate::openai_api::{error, malformed, models, usage};
 use crate::responses::{RESPONSES, items, wire};
 use crate::stops;
+use crate::tools::runnable;
 
 /// What an answer repeats of its request, or says of itself that nobody needs.
 const REPEATED: [&str; 33] = [
@@ -73,7 +74,7 @@ pub(in crate::responses) fn decode(
             if let Some(choice) = reply.choices.first_mut() {
                 stops::cut(restore.stops(), choice);
             }
-            Ok(Answer::Chat(Box::new(reply)))
+            runnable(reply)
         }
         operation => Err(malformed(format_args!("no answer to {operation} is known"))),
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use ziggurat_core::{End, Outcome, Settle, Ticket, Usage};
 
 use super::*;
 
@@ -11,6 +12,7 @@ use super::*;
 struct Slow {
     go: Arc<Notify>,
     left: Arc<Mutex<usize>>,
+    ends: Ends,
 }
 
 struct Leaving(Arc<Mutex<usize>>);
@@ -44,9 +46,24 @@ impl Frames for Slowly {
     }
 }
 
+/// How calls ended, and what they used.
+type Ends = Arc<Mutex<Vec<(End, Option<u64>)>>>;
+
+struct Observer(Ends);
+
+impl Settle for Observer {
+    fn settle(&self, _: Ticket, outcome: &Outcome) {
+        let used = outcome.usage.as_ref().and_then(|usage| usage.output);
+        self.0.lock().unwrap().push((outcome.end.clone(), used));
+    }
+}
+
 fn slow_desk(slow: &Slow) -> Desk<impl CallService + use<>> {
     let (shelf, seen) = (Arc::new(Shelf::default()), Seen::default());
     let store: Arc<dyn Store> = Arc::<Shelf>::clone(&shelf);
+    let ends = Arc::clone(&slow.ends);
+    let layer = ConversationLayer::new(RESPONSES, store)
+        .observe_background(move |_| Observer(Arc::clone(&ends)));
     let (slow, asked) = (slow.clone(), Arc::clone(&seen));
     let inner = service_fn(move |call: Call| {
         let (slow, asked) = (slow.clone(), Arc::clone(&asked));
@@ -74,11 +91,11 @@ fn slow_desk(slow: &Slow) -> Desk<impl CallService + use<>> {
             let mut answer = ChatReply::new("gen-1", "there");
             answer.choices =
                 vec![Choice::new(0, vec![Part::text("slowly")], Stop::new(StopReason::Stop))];
+            answer.usage = Some(Usage::new(3, 7));
             Ok(Reply::answer(Answer::Chat(Box::new(answer))))
         }
     });
-    let service = ConversationLayer::new(RESPONSES, store).layer(inner);
-    Desk { shelf, seen, service }
+    Desk { shelf, seen, service: layer.layer(inner) }
 }
 
 /// Lets all tasks do what they can.
@@ -122,6 +139,9 @@ async fn an_answer_is_written_while_nobody_waits() {
         assert_eq!((&told["status"], &told["id"]), (&json!("completed"), &id));
         assert_eq!((&told["background"], &told["store"]), (&json!(true), &json!(true)));
         assert_eq!(texts(&told["output"]), ["slowly"]);
+        let used = if more.get("user").is_none() { Some(7) } else { None };
+        let ends = std::mem::take(&mut *slow.ends.lock().unwrap());
+        assert!(matches!(&ends[..], [(End::Success, told)] if *told == used), "{ends:?}");
         // It is kept as any other.
         let cancelled = desk.about("ann", &id, StoredAction::Cancel, "").await.unwrap();
         assert_eq!(cancelled, told, "cancelling what is complete tells what it is");
@@ -147,6 +167,7 @@ async fn what_is_cancelled_is_not_written_on() {
         assert_eq!(told["status"], "cancelled");
         settle().await;
         assert_eq!(*slow.left.lock().unwrap(), 1, "the model was left");
+        assert!(matches!(slow.ends.lock().unwrap()[..], [(End::Cancelled, None)]));
         for action in [StoredAction::Retrieve, StoredAction::Cancel] {
             let told = desk.about("ann", &id, action, "").await.unwrap();
             assert_eq!(told["status"], "cancelled", "{action:?}");
@@ -242,6 +263,7 @@ async fn what_fails_says_so() {
     let told = desk.about("ann", &queued["id"], StoredAction::Retrieve, "").await.unwrap();
     assert_eq!((&told["status"], &told["id"]), (&json!("failed"), &queued["id"]));
     assert_eq!(told["error"]["code"], "rate_limit_exceeded");
+    assert!(matches!(slow.ends.lock().unwrap()[..], [(End::Failure(_), None)]));
 
     let body = background("cut", json!({"stream": true}));
     let mut reply = desk.service.ready().await.unwrap().call(call("ann", body)).await.unwrap();
