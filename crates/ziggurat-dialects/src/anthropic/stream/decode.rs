@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use ziggurat_core::{Error, Event, PartId, PartKind, RawJson, Restore, Start, Str, StreamDecoder};
 
+use super::piece::{Delta, Piece};
 use crate::anthropic::usage::Counts;
 use crate::anthropic::{error, stop};
 use crate::arguments::Arguments;
@@ -70,14 +71,6 @@ enum Kind {
     },
 }
 
-/// Which kind of delta a block takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Delta {
-    Text,
-    Thinking,
-    Arguments,
-}
-
 impl Decoder {
     pub(in crate::anthropic) fn new(restore: &Restore) -> Self {
         Self {
@@ -100,19 +93,43 @@ impl Decoder {
         self.progress >= Progress::Stopped
     }
 
-    /// Takes note of a delta that was read on the side; whether the block is one that takes it.
-    pub(super) fn takes(&mut self, index: u64, delta: Delta, is_empty: bool) -> bool {
-        let Some(block) = self.open.iter_mut().find(|block| block.index == index) else {
+    /// Takes note of a piece that was read on the side; whether the block is one that takes it.
+    pub(super) fn takes(&mut self, piece: &Piece) -> bool {
+        let Some(block) = self.open.iter_mut().find(|block| block.index == piece.index) else {
             return false;
         };
-        match (&mut block.kind, delta) {
+        match (&mut block.kind, piece.delta) {
             (Kind::Text { .. }, Delta::Text) | (Kind::Thinking, Delta::Thinking) => true,
             (Kind::Tool { arguments: Arguments::Stream(seen), .. }, Delta::Arguments) => {
-                *seen |= !is_empty;
+                *seen |= !piece.text.is_empty();
                 true
             }
             _ => false,
         }
+    }
+
+    /// Reads an event that is nothing but a piece of a block that has begun. `false`: it is not, or has to be looked at.
+    fn plain(&mut self, event: &SseEvent<'_>, events: &mut Vec<Event>) -> bool {
+        let Some(data) = event.data.as_deref().filter(|_| event.name != Some(b"error")) else {
+            return false;
+        };
+        let Some(piece) = Piece::find(data).filter(|piece| self.takes(piece)) else { return false };
+        let Ok(body) = Str::from_utf8(event.share()) else { return false };
+        let quoted = body.get(piece.text.start - 1..piece.text.end + 1);
+        let Some(text) = quoted.and_then(|quoted| json::shared_text(quoted, &body)) else {
+            return false;
+        };
+        let Some(part) = self.open.iter().find(|block| block.index == piece.index) else {
+            return false;
+        };
+        let part = part.part;
+        match piece.delta {
+            Delta::Text => self.text(part, &text, events),
+            _ if text.is_empty() => {}
+            Delta::Thinking => events.push(Event::Thinking { part, text }),
+            Delta::Arguments => events.push(Event::Arguments { part, fragment: text }),
+        }
+        true
     }
 
     /// Reads one event.
@@ -126,6 +143,9 @@ impl Decoder {
         }
         if event.is_comment() {
             events.push(Event::Ping);
+            return Ok(());
+        }
+        if self.plain(event, events) {
             return Ok(());
         }
         let data = event.share();

@@ -3,10 +3,10 @@
 //! Nearly all events carry a piece of text and nothing else, in one spelling. They are recognised by their bytes; all others are
 //! decoded. So the facts are the decoder's own, and the common event costs a few comparisons.
 
-use memchr::memchr2;
 use ziggurat_core::{Error, Event, Facts, Frame, Restore, StreamDecoder};
 
-use super::decode::{Decoder, Delta};
+use super::decode::Decoder;
+use super::piece::Piece;
 use crate::framing::sse::{SideReader, SseEvent, Verdict};
 
 /// Reads facts from events.
@@ -24,10 +24,10 @@ impl Side {
     /// Takes an event that holds nothing but a piece of a block that has begun.
     fn plain(&mut self, data: &[u8], frame: &mut Frame) -> bool {
         let Some(piece) = Piece::find(data) else { return false };
-        if !self.decoder.takes(piece.index, piece.delta, piece.is_empty) {
+        if !self.decoder.takes(&piece) {
             return false;
         }
-        if !piece.is_empty {
+        if !piece.text.is_empty() {
             frame.mark(Facts::CONTENT);
             frame.set_contents(frame.contents().saturating_add(1));
         }
@@ -69,47 +69,5 @@ impl SideReader for Side {
             frame.learn(&event);
         }
         Ok(())
-    }
-}
-
-/// An event of the common spelling.
-#[derive(Debug)]
-struct Piece {
-    index: u64,
-    delta: Delta,
-    is_empty: bool,
-}
-
-impl Piece {
-    fn find(data: &[u8]) -> Option<Self> {
-        let rest = data.strip_prefix(br#"{"type":"content_block_delta","index":"#)?;
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let index = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-        let rest = rest[digits..].strip_prefix(br#","delta":{"type":""#)?;
-        let begins = [
-            (Delta::Text, &br#"text_delta","text":""#[..]),
-            (Delta::Arguments, br#"input_json_delta","partial_json":""#),
-            (Delta::Thinking, br#"thinking_delta","thinking":""#),
-        ];
-        let (delta, text) = begins
-            .into_iter()
-            .find_map(|(delta, start)| Some((delta, rest.strip_prefix(start)?)))?;
-        let end = string_end(text)?;
-        // The provider pads short events with spaces.
-        let tail = text[end + 1..].trim_ascii();
-        let is_plain = tail.strip_prefix(b"}").map(<[u8]>::trim_ascii) == Some(b"}");
-        is_plain.then_some(Self { index, delta, is_empty: end == 0 })
-    }
-}
-
-/// Where the string ends whose content begins here.
-fn string_end(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let found = at + memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[found] == b'"' {
-            return Some(found);
-        }
-        at = found + 2;
     }
 }

@@ -225,7 +225,12 @@ impl ChoiceState {
         Ok(())
     }
 
-    fn text(&mut self, text: Str, events: &mut Vec<Event>) {
+    /// Whether a text that follows goes on with the part that is open.
+    pub(super) fn goes_on(&self) -> bool {
+        self.flow.is_some_and(|open| open.flow == Flow::Text)
+    }
+
+    pub(super) fn text(&mut self, text: Str, events: &mut Vec<Event>) {
         if !text.is_empty() {
             let part = self.flow(Flow::Text, events);
             events.push(Event::Text { part, text });

@@ -5,7 +5,9 @@ use smallvec::SmallVec;
 use ziggurat_core::{Error, Event, Restore, ServiceTier, Start, Str, StreamDecoder};
 
 use super::choice::{ChoiceState, Flow};
+use super::piece::{Piece, What};
 use crate::framing::sse::{self, SseEvent};
+use crate::json;
 use crate::node::Node;
 use crate::openai::OPENAI;
 use crate::openai_api::{error, malformed, usage};
@@ -77,7 +79,26 @@ impl Decoder {
             return Ok(Kind::Other);
         }
         let data = Str::from_utf8(event.share()).map_err(|_| malformed("it is not UTF-8"))?;
+        if event.name.is_none() && self.plain(&data, events) {
+            return Ok(Kind::Other);
+        }
         self.chunk(&data, event.name == Some(b"error"), events)
+    }
+
+    /// Reads a chunk that is nothing but more of the text that is open. `false`: it is not, or has to be looked at.
+    fn plain(&mut self, data: &Str, events: &mut Vec<Event>) -> bool {
+        let first = self.choices.iter_mut().find(|choice| choice.choice == 0);
+        let Some(first) = first.filter(|choice| choice.goes_on()) else { return false };
+        let piece = Piece::find(data.as_bytes());
+        let Some(piece) = piece.filter(|piece| matches!(piece.what, What::Text)) else {
+            return false;
+        };
+        let quoted = data.get(piece.text.start - 1..piece.text.end + 1);
+        let Some(text) = quoted.and_then(|quoted| json::shared_text(quoted, data)) else {
+            return false;
+        };
+        first.text(text, events);
+        true
     }
 
     /// Whether every choice has ended.

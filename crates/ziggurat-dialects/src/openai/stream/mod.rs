@@ -3,6 +3,7 @@
 mod choice;
 mod decode;
 mod encode;
+mod piece;
 mod side;
 #[cfg(test)]
 mod tests;
