@@ -245,7 +245,9 @@ impl Decoder {
         let id = call.text("id", body, at)?.unwrap_or_default();
         let function: Option<Fields<'_>> = call.value("function", at, "an object")?;
         let mut function = function.unwrap_or_default();
-        let name = function.need("name", body, at)?;
+        // Nobody can run a tool that is not named.
+        let name = function.text("name", body, at)?.filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| at.name("name").error("this field is required"))?;
         let first = function.text("arguments", body, at)?.unwrap_or_default();
         self.end_of(|what| what == What::Call(index), events);
         self.calls = true;
