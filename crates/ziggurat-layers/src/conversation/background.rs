@@ -45,10 +45,9 @@ pub(super) async fn begin<S: CallService>(
     let streamed = call.is_streamed();
     let job = Job::new(marked(&queued, &id, Some("in_progress")), streamed);
     settings.jobs.begin(owner, &id, &job)?;
-    if let Err(error) = keeper.begin(queued.clone()).await {
-        settings.jobs.remove(owner, &id);
-        return Err(error);
-    }
+    // Whatever ends this before somebody writes the answer gives the place free.
+    let writer = Writer { dialect, ask, id, job: Arc::clone(&job) };
+    keeper.begin(queued.clone()).await?;
     // Its own books: those of the call that began it are closed with the answer that says so.
     call.clear_scope();
     let (_, guard) = call.open_scope();
@@ -56,7 +55,6 @@ pub(super) async fn begin<S: CallService>(
         // It was opened just now.
         drop(call.register(observer(&call), Ticket::default()));
     }
-    let writer = Writer { dialect, ask, id, job: Arc::clone(&job) };
     let task = tokio::spawn(async move {
         let told = match writer.write(service, call, guard).await {
             Ok(response) => response,
@@ -76,12 +74,25 @@ pub(super) async fn begin<S: CallService>(
     Ok(Reply::new(head, body))
 }
 
-/// Writes one answer.
+/// Writes one answer. The job ends with it, whether it wrote one or is dropped: a task may be aborted, or panic.
 struct Writer {
     dialect: Dialect,
     ask: Ask,
     id: Str,
     job: Arc<Job>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.job.end(unfinished(&self.job.response()));
+    }
+}
+
+/// An answer that nobody writes any more.
+pub(super) fn unfinished(response: &RawJson) -> RawJson {
+    let Ok(members) = Members::parse(response.clone().into_text()) else { return response.clone() };
+    let error = r#"{"code":"server_error","message":"the gateway was stopped before the answer was complete"}"#;
+    with(&members, &[("status", "\"failed\""), ("error", error)])
 }
 
 impl Writer {

@@ -6,7 +6,7 @@ use ziggurat_core::{
     Str,
 };
 
-use super::background::{marked, with};
+use super::background::{marked, unfinished};
 use super::jobs::Follow;
 use super::layer::Settings;
 use super::turns::{is_unfinished, said, unreadable};
@@ -109,14 +109,7 @@ async fn cancel(settings: &Settings, owner: Owner, id: &Str) -> Result<RawJson, 
 
 /// An answer that is kept, as it is told. One that nobody writes any more failed.
 fn told(turn: &Turn) -> RawJson {
-    if !is_unfinished(&turn.response) {
-        return turn.response.clone();
-    }
-    let Ok(members) = Members::parse(turn.response.clone().into_text()) else {
-        return turn.response.clone();
-    };
-    let error = r#"{"code":"server_error","message":"the gateway was stopped before the answer was complete"}"#;
-    with(&members, &[("status", "\"failed\""), ("error", error)])
+    if is_unfinished(&turn.response) { unfinished(&turn.response) } else { turn.response.clone() }
 }
 
 fn unknown(id: &Str) -> Error {

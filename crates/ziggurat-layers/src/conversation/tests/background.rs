@@ -307,6 +307,49 @@ async fn what_a_process_left_behind_failed() {
     }
 }
 
+/// A store that never answers, and a model that panics: neither takes a place for ever.
+#[tokio::test]
+async fn what_ends_in_any_other_way_ends() {
+    struct Never;
+
+    impl Store for Never {
+        fn put(&self, _: Owner, _: Turn) -> StoreFuture<()> {
+            Box::pin(std::future::pending())
+        }
+        fn get(&self, _: Owner, _: Str) -> StoreFuture<Option<Turn>> {
+            Box::pin(std::future::pending())
+        }
+        fn thread(&self, _: Owner, _: Str) -> StoreFuture<Vec<Turn>> {
+            Box::pin(std::future::pending())
+        }
+        fn with_item(&self, _: Owner, _: Str) -> StoreFuture<Option<Turn>> {
+            Box::pin(std::future::pending())
+        }
+        fn delete(&self, _: Owner, _: Str) -> StoreFuture<bool> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    let seen = Seen::default();
+    let mut service = ConversationLayer::new(RESPONSES, Arc::new(Never)).layer(model(&seen));
+    for _ in 0..300 {
+        let asked = service.ready().await.unwrap().call(call("ann", background("m", json!({}))));
+        assert!(tokio::time::timeout(Duration::ZERO, asked).await.is_err(), "it waits to be kept");
+    }
+
+    let store: Arc<dyn Store> = Arc::new(Shelf::default());
+    let panics = service_fn(|_: Call| async { panic!("the model panics, as it is meant to") });
+    let service = ConversationLayer::new(RESPONSES, store).layer(panics);
+    let mut desk = Desk { shelf: Arc::default(), seen, service };
+    let queued = desk.ask("ann", background("m", json!({}))).await.unwrap();
+    settle().await;
+    let told = desk.about("ann", &queued["id"], StoredAction::Retrieve, "").await.unwrap();
+    assert_eq!(
+        (&told["status"], &told["error"]["code"]),
+        (&json!("failed"), &json!("server_error"))
+    );
+}
+
 #[tokio::test]
 async fn only_so_many_are_written_at_once() {
     let slow = Slow::default();
