@@ -179,7 +179,8 @@ impl Writer {
 
     /// The answer that says why there is none.
     fn failed(&self, error: &Error) -> RawJson {
-        tracing::warn!(id = %self.id, %error, "an answer in the background failed");
+        // Its kind alone: a message may quote the prompt.
+        tracing::warn!(id = %self.id, error = error.kind().name(), "an answer in the background failed");
         let mut encoder = self.dialect.encoder(&self.ask);
         let mut out = Vec::new();
         encoder.encode(&Event::Error(error.clone()), &mut out);
