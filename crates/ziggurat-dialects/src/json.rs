@@ -101,6 +101,18 @@ pub(crate) fn shared_text(raw: &str, body: &Str) -> Option<Str> {
     serde_json::from_str::<String>(raw).ok().map(Str::from)
 }
 
+/// Where the string ends whose content, still escaped, begins here.
+pub(crate) fn string_end(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let found = at + memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[found] == b'"' {
+            return Some(found);
+        }
+        at = found + 2;
+    }
+}
+
 /// How many members an object may have that is looked at one by one.
 const MAX_MEMBERS: usize = 10_000;
 

@@ -92,7 +92,7 @@ impl Drop for Writer {
 pub(super) fn unfinished(response: &RawJson) -> RawJson {
     let Ok(members) = Members::parse(response.clone().into_text()) else { return response.clone() };
     let error = r#"{"code":"server_error","message":"the gateway was stopped before the answer was complete"}"#;
-    with(&members, &[("status", "\"failed\""), ("error", error)])
+    items::with(&members, &[("status", "\"failed\""), ("error", error)])
 }
 
 impl Writer {
@@ -156,15 +156,17 @@ impl Writer {
             let response = event.get("response").and_then(|text| RawJson::parse(text.clone()).ok());
             let response = response.map(|response| marked(&response, &self.id, None));
             let data = match &response {
-                Some(response) => with(&event, &[("response", response.get())]),
-                None => with(&event, &[]),
+                Some(response) => items::with(&event, &[("response", response.get())]),
+                None => items::with(&event, &[]),
             };
             // Usage is booked where the answer is written, and not where it is read.
             let told = match all.peek() {
                 None if ends => facts_of_the_last(facts),
                 _ => Facts::CONTENT,
             };
-            let bytes = Bytes::from(format!("event: {kind}\ndata: {}\n\n", data.get()));
+            // An event is one line.
+            let data = data.get().replace(['\n', '\r'], " ");
+            let bytes = Bytes::from(format!("event: {kind}\ndata: {data}\n\n"));
             self.job.push(number, bytes, told)?;
             if let Some(response) = response {
                 if body::completes(&kind) {
@@ -220,28 +222,5 @@ pub(super) fn marked(response: &RawJson, id: &Str, status: Option<&str>) -> RawJ
     if let Some(status) = &status {
         told.push(("status", status.get()));
     }
-    with(&members, &told)
-}
-
-/// An object with these members in place of those of the same names.
-pub(super) fn with(members: &Members, told: &[(&str, &str)]) -> RawJson {
-    let mut out = String::from("{");
-    let mut member = |name: &str, value: &str| {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        out.push_str(RawJson::string(name).get());
-        out.push(':');
-        // An event is one line.
-        out.extend(value.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
-    };
-    for (name, value) in members.iter() {
-        let other = told.iter().find(|(told, _)| *told == name.as_str());
-        member(name, other.map_or(value, |(_, value)| value));
-    }
-    for (name, value) in told.iter().filter(|(name, _)| members.get(name).is_none()) {
-        member(name, value);
-    }
-    out.push('}');
-    RawJson::parse(out.into()).unwrap_or(RawJson::NULL)
+    items::with(&members, &told)
 }

@@ -67,18 +67,10 @@ pub(super) fn listed(item: &RawJson, otherwise: impl FnOnce(&str) -> String) -> 
     let Ok(members) = Members::parse(item.clone().into_text()) else { return item.clone() };
     let kind = text(&members, "type").unwrap_or_else(|| Str::from("message"));
     let role = text(&members, "role").unwrap_or_else(|| Str::from("user"));
-    let mut out = String::from("{");
-    let mut member = |name: &str, value: &str| {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        out.push_str(RawJson::string(name).get());
-        out.push(':');
-        out.push_str(value);
-    };
+    let mut out = Object::new();
     let id = text(&members, "id").unwrap_or_else(|| otherwise(&kind).into());
-    member("id", RawJson::string(&id).get());
-    member("type", RawJson::string(&kind).get());
+    out.member("id", RawJson::string(&id).get());
+    out.member("type", RawJson::string(&kind).get());
     for (name, value) in members.iter() {
         match name.as_str() {
             "id" | "type" => {}
@@ -88,16 +80,54 @@ pub(super) fn listed(item: &RawJson, otherwise: impl FnOnce(&str) -> String) -> 
                     _ => "input_text",
                 };
                 let annotations = if part == "output_text" { r#","annotations":[]"# } else { "" };
-                member("content", &format!(r#"[{{"type":"{part}","text":{value}{annotations}}}]"#));
+                out.member(
+                    "content",
+                    &format!(r#"[{{"type":"{part}","text":{value}{annotations}}}]"#),
+                );
             }
-            _ => member(name, value),
+            _ => out.member(name, value),
         }
     }
     if kind == "message" && members.get("status").is_none() {
-        member("status", "\"completed\"");
+        out.member("status", "\"completed\"");
     }
-    out.push('}');
-    RawJson::parse(out.into()).unwrap_or_else(|_| item.clone())
+    out.end().unwrap_or_else(|| item.clone())
+}
+
+/// An object with these members in place of those of the same names.
+pub(super) fn with(members: &Members, told: &[(&str, &str)]) -> RawJson {
+    let mut out = Object::new();
+    for (name, value) in members.iter() {
+        let other = told.iter().find(|(told, _)| *told == name.as_str());
+        out.member(name, other.map_or(value, |(_, value)| value));
+    }
+    for (name, value) in told.iter().filter(|(name, _)| members.get(name).is_none()) {
+        out.member(name, value);
+    }
+    out.end().unwrap_or(RawJson::NULL)
+}
+
+/// An object that is being written, of members that are JSON already.
+struct Object(String);
+
+impl Object {
+    fn new() -> Self {
+        Self(String::from("{"))
+    }
+
+    fn member(&mut self, name: &str, value: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push_str(RawJson::string(name).get());
+        self.0.push(':');
+        self.0.push_str(value);
+    }
+
+    fn end(mut self) -> Option<RawJson> {
+        self.0.push('}');
+        RawJson::parse(self.0.into()).ok()
+    }
 }
 
 #[cfg(test)]

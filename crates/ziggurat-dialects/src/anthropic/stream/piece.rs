@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr2;
+use crate::json::string_end;
 
 /// An event of the common spelling.
 #[derive(Debug)]
@@ -42,17 +42,5 @@ impl Piece {
         let is_plain = tail.strip_prefix(b"}").map(<[u8]>::trim_ascii) == Some(b"}");
         let start = data.len() - text.len();
         is_plain.then_some(Self { index, delta, text: start..start + end })
-    }
-}
-
-/// Where the string ends whose content begins here.
-fn string_end(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let found = at + memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[found] == b'"' {
-            return Some(found);
-        }
-        at = found + 2;
     }
 }

@@ -3,11 +3,11 @@
 //! Nearly all events carry a piece of text and nothing else, in one spelling. They are recognised by their bytes; all others are
 //! decoded. So the facts are the decoder's own, and the common event costs a few comparisons.
 
-use memchr::memchr2;
 use ziggurat_core::{Error, Event, Facts, Frame, Restore, StreamDecoder};
 
 use super::decode::{Decoder, What};
 use crate::framing::sse::{SideReader, SseEvent, Verdict};
+use crate::json::string_end;
 
 /// Reads facts from events.
 #[derive(Debug)]
@@ -68,16 +68,4 @@ fn piece(data: &[u8]) -> Option<u64> {
     let text = rest[digits..].strip_prefix(br#","delta":{"message":{"content":{"text":""#)?;
     let end = string_end(text).filter(|end| *end > 0)?;
     (text[end + 1..].trim_ascii_end() == b"}}}}").then_some(index)
-}
-
-/// Where the string ends whose content begins here.
-fn string_end(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let found = at + memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[found] == b'"' {
-            return Some(found);
-        }
-        at = found + 2;
-    }
 }

@@ -6,13 +6,13 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use memchr::memchr2;
 use memchr::memmem::Finder;
 use ziggurat_core::{Error, Event, Facts, Frame, Restore, StreamDecoder};
 
 use super::decode::Decoder;
 use crate::framing::ndjson::LineReader;
 use crate::framing::sse::Verdict;
+use crate::json::string_end;
 
 /// Reads facts from lines.
 #[derive(Debug)]
@@ -81,16 +81,4 @@ fn is_head(head: &[u8]) -> bool {
     let Some(end) = string_end(rest) else { return false };
     let Some(time) = rest[end..].strip_prefix(br#"","created_at":""#) else { return false };
     string_end(time) == time.len().checked_sub(1)
-}
-
-/// Where the string ends whose content begins here.
-fn string_end(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let found = at + memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[found] == b'"' {
-            return Some(found);
-        }
-        at = found + 2;
-    }
 }

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
 
+use crate::json::string_end;
+
 /// A chunk of the common spelling with nothing in it but one piece.
 #[derive(Debug)]
 pub(super) struct Piece {
@@ -95,16 +97,4 @@ fn says_nothing(part: &[u8]) -> bool {
         && FINDERS.error.find(part).is_none()
         && memchr(b'\\', part).is_none()
         && FINDERS.choices.find(part).is_none()
-}
-
-/// Where the string ends whose content begins here.
-fn string_end(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let found = at + memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[found] == b'"' {
-            return Some(found);
-        }
-        at = found + 2;
-    }
 }
