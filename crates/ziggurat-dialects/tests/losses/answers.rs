@@ -247,7 +247,8 @@ fn fates(
     read: fn(Dialect, &Bytes) -> Option<ChatReply>,
 ) -> Vec<(String, Fate)> {
     let said = |reply: &ChatReply| read(from, &write(from, reply)?.0);
-    let (_, usual) = write(to, &said(&plain()).unwrap()).unwrap();
+    let (there, usual) = write(to, &said(&plain()).unwrap()).unwrap();
+    let (_, usual_back) = write(from, &read(to, &there).unwrap()).unwrap();
     let fate = |field: &Field| {
         let mut reply = plain();
         (field.set)(&mut reply);
@@ -260,7 +261,16 @@ fn fates(
             return fate;
         }
         match read(to, &body) {
-            Some(arrived) if (field.has)(&arrived) => Fate::Kept,
+            // What is kept on the way there is kept on the way back, or its loss is told.
+            Some(arrived) if (field.has)(&arrived) => match write(from, &arrived) {
+                Some((back, losses))
+                    if losses.iter().all(|loss| usual_back.contains(loss))
+                        && !read(from, &back).is_some_and(|back| (field.has)(&back)) =>
+                {
+                    Fate::Silent(format!("on the way back: {}", back.escape_ascii()))
+                }
+                _ => Fate::Kept,
+            },
             Some(_) if PARTS_OF_SUMS.contains(&field.name) => Fate::Changed,
             _ => Fate::Silent(String::from_utf8_lossy(&body).into_owned()),
         }

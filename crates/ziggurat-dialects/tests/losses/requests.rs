@@ -512,13 +512,15 @@ fn plain() -> Chat {
 
 /// What becomes of every field between two dialects.
 pub(crate) fn fates(from: Dialect, to: Dialect) -> Vec<(String, Fate)> {
-    let (_, usual) =
-        write(&read(from, &write(&plain(), None, from).unwrap().0).unwrap(), Some(from), to)
-            .unwrap();
+    let said = read(from, &write(&plain(), None, from).unwrap().0).unwrap();
+    let (there, usual) = write(&said, Some(from), to).unwrap();
+    let (_, usual_back) = write(&read(to, &there).unwrap(), Some(to), from).unwrap();
+    let usual = [usual, usual_back];
     FIELDS.iter().map(|field| (field.name.to_owned(), fate(field, &usual, from, to))).collect()
 }
 
-fn fate(field: &Field, usual: &[Loss], from: Dialect, to: Dialect) -> Fate {
+/// `usual` is what is reported there and back whatever is asked.
+fn fate(field: &Field, [usual, usual_back]: &[Vec<Loss>; 2], from: Dialect, to: Dialect) -> Fate {
     let mut chat = plain();
     (field.set)(&mut chat);
     assert!((field.has)(&chat), "{}", field.name);
@@ -543,7 +545,8 @@ fn fate(field: &Field, usual: &[Loss], from: Dialect, to: Dialect) -> Fate {
     // What is kept on the way there is kept on the way back, or its loss is told.
     match write(&arrived, Some(to), from) {
         Ok((back, losses))
-            if losses.is_empty() && !read(from, &back).is_ok_and(|c| (field.has)(&c)) =>
+            if losses.iter().all(|loss| usual_back.contains(loss))
+                && !read(from, &back).is_ok_and(|c| (field.has)(&c)) =>
         {
             Fate::Silent(format!("on the way back: {back}"))
         }
