@@ -58,6 +58,7 @@ mod responses;
 mod said;
 mod schema;
 mod sequence;
+mod spelled;
 mod stops;
 pub mod tools;
 mod unsaid;

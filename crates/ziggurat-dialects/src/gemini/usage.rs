@@ -4,46 +4,135 @@ use ziggurat_core::Usage;
 
 use super::camel::members;
 use crate::json::{Fields, Object};
+use crate::spelled::Spelled;
 
 /// A count, which some of Google's servers write as a string.
 fn number(raw: &str) -> Option<u64> {
     raw.trim_matches('"').parse().ok()
 }
 
+/// What `usageMetadata` counts.
+#[derive(Default)]
+struct Counts {
+    prompt: Option<u64>,
+    cached: Option<u64>,
+    candidates: Option<u64>,
+    /// The candidates' tokens, where their provider calls them the response's.
+    response: Option<u64>,
+    thoughts: Option<u64>,
+    tool_prompt: Option<u64>,
+    total: Option<u64>,
+    audio_input: Option<u64>,
+    audio_output: Option<u64>,
+}
+
+impl Counts {
+    /// The place of a count.
+    fn of(&mut self, name: &[u8]) -> Option<&mut Option<u64>> {
+        Some(match name {
+            b"promptTokenCount" => &mut self.prompt,
+            b"cachedContentTokenCount" => &mut self.cached,
+            b"candidatesTokenCount" => &mut self.candidates,
+            b"responseTokenCount" => &mut self.response,
+            b"thoughtsTokenCount" => &mut self.thoughts,
+            b"toolUsePromptTokenCount" => &mut self.tool_prompt,
+            b"totalTokenCount" => &mut self.total,
+            _ => return None,
+        })
+    }
+
+    /// The counts as all dialects have them; `None` if nothing was counted.
+    fn usage(&self) -> Option<Usage> {
+        let &Self { prompt, cached, thoughts, tool_prompt, total, .. } = self;
+        let candidates = self.candidates.or(self.response);
+        if [prompt, candidates, thoughts, total].iter().all(Option::is_none) {
+            return None;
+        }
+        let mut usage = Usage::default();
+        usage.audio_input = self.audio_input;
+        usage.audio_output = self.audio_output;
+        usage.cache_read = cached;
+        usage.input = prompt.map(|prompt| prompt.saturating_sub(cached.unwrap_or(0)));
+        usage.tool_prompt = tool_prompt;
+        usage.reasoning = thoughts;
+        // Older servers on Vertex counted the thoughts among the candidates' tokens: they are known by their total.
+        let sum =
+            [prompt, candidates, tool_prompt].into_iter().flatten().fold(0, u64::saturating_add);
+        let inside = thoughts.is_some_and(|thoughts| {
+            thoughts > 0 && total == Some(sum) && candidates.is_some_and(|all| all >= thoughts)
+        });
+        usage.output = candidates.map(|all| match thoughts.filter(|_| inside) {
+            Some(thoughts) => all - thoughts,
+            None => all,
+        });
+        Some(usage)
+    }
+}
+
 /// Takes the counts out of `usageMetadata`; `None` if it counts nothing. What the superset has no field for stays.
 pub(super) fn take(fields: &mut Fields<'_>) -> Option<Usage> {
-    let mut count = |name| fields.take(name).and_then(number);
-    let prompt = count("promptTokenCount");
-    let cached = count("cachedContentTokenCount");
-    let candidates = count("candidatesTokenCount").or_else(|| count("responseTokenCount"));
-    let thoughts = count("thoughtsTokenCount");
-    let tool_prompt = count("toolUsePromptTokenCount");
-    let total = count("totalTokenCount");
+    let mut counts = Counts::default();
+    for name in [
+        "promptTokenCount",
+        "cachedContentTokenCount",
+        "candidatesTokenCount",
+        "responseTokenCount",
+        "thoughtsTokenCount",
+        "toolUsePromptTokenCount",
+        "totalTokenCount",
+    ] {
+        if let Some(count) = counts.of(name.as_bytes()) {
+            *count = fields.take(name).and_then(number);
+        }
+    }
     let audio = |list: Option<&str>| {
         let list: Vec<Fields<'_>> = serde_json::from_str(list?).ok()?;
         let mut of_audio = list.iter().filter(|item| item.get("modality") == Some("\"AUDIO\""));
         of_audio.next()?.get("tokenCount").and_then(number)
     };
-    let mut usage = Usage::default();
-    usage.audio_input = audio(fields.get("promptTokensDetails"));
-    usage.audio_output = audio(fields.get("candidatesTokensDetails"));
-    if [prompt, candidates, thoughts, total].iter().all(Option::is_none) {
-        return None;
+    counts.audio_input = audio(fields.get("promptTokensDetails"));
+    counts.audio_output = audio(fields.get("candidatesTokensDetails"));
+    counts.usage()
+}
+
+/// Reads `usageMetadata` as it is nearly always spelled. `None`: it has to be read in full.
+pub(super) fn spelled(object: &mut Spelled<'_>) -> Option<Option<Usage>> {
+    let mut counts = Counts::default();
+    object.members(|name, value| {
+        match name {
+            b"promptTokensDetails" => counts.audio_input = spelled_audio(value)?,
+            b"candidatesTokensDetails" => counts.audio_output = spelled_audio(value)?,
+            b"cacheTokensDetails" | b"toolUsePromptTokensDetails" => drop(spelled_audio(value)?),
+            b"trafficType" | b"serviceTier" => drop(value.word()?),
+            name => *counts.of(name)? = Some(value.count()?),
+        }
+        Some(())
+    })?;
+    Some(counts.usage())
+}
+
+/// How many tokens of audio a list counts.
+fn spelled_audio(list: &mut Spelled<'_>) -> Option<Option<u64>> {
+    let mut audio = None;
+    list.pass("[")?;
+    loop {
+        let (mut modality, mut count) = (None, None);
+        list.members(|name, value| {
+            match name {
+                b"modality" => modality = Some(value.word()?),
+                b"tokenCount" => count = Some(value.count()?),
+                _ => return None,
+            }
+            Some(())
+        })?;
+        if modality == Some(b"AUDIO") {
+            audio = audio.or(count);
+        }
+        if !list.passes(",") {
+            list.pass("]")?;
+            return Some(audio);
+        }
     }
-    usage.cache_read = cached;
-    usage.input = prompt.map(|prompt| prompt.saturating_sub(cached.unwrap_or(0)));
-    usage.tool_prompt = tool_prompt;
-    usage.reasoning = thoughts;
-    // Older servers on Vertex counted the thoughts among the candidates' tokens: they are known by their total.
-    let sum = [prompt, candidates, tool_prompt].into_iter().flatten().fold(0, u64::saturating_add);
-    let inside = thoughts.is_some_and(|thoughts| {
-        thoughts > 0 && total == Some(sum) && candidates.is_some_and(|all| all >= thoughts)
-    });
-    usage.output = candidates.map(|all| match thoughts.filter(|_| inside) {
-        Some(thoughts) => all - thoughts,
-        None => all,
-    });
-    Some(usage)
 }
 
 /// Reads `usageMetadata`.

@@ -36,8 +36,60 @@ fn streams_come_out_as_approved_however_they_come_in() {
         for piece in [1, 7, 64] {
             assert_eq!(setting.stream(text, piece), out, "in pieces of {piece}");
         }
+        // What is carried as it is keeps its spaces.
+        let without = |stream: &str| stream.replace(' ', "");
+        for (spelling, text) in [("spaced", spaced(text)), ("with more", with_more(text))] {
+            let other = setting.stream(&text, usize::MAX);
+            assert_eq!(without(&other), without(&out), "{spelling}: {text}");
+        }
         out
     });
+}
+
+/// The stream with spaces between the tokens of its events, as some servers write them.
+fn spaced(stream: &str) -> String {
+    let space = |line: &str| {
+        let (mut in_string, mut escaped) = (false, false);
+        let mut out = String::new();
+        for char in line.chars() {
+            out.push(char);
+            if in_string {
+                in_string = escaped || char != '"';
+                escaped = !escaped && char == '\\';
+            } else if matches!(char, ':' | ',') {
+                out.push(' ');
+            } else {
+                in_string = char == '"';
+            }
+        }
+        out
+    };
+    each_object(stream, space)
+}
+
+/// The stream with a member in each of its events that nobody has heard of: what comes in the common spelling is told by its bytes,
+/// and this is not that.
+fn with_more(stream: &str) -> String {
+    each_object(stream, |object| match object.trim_end().strip_suffix('}') {
+        Some(inner) => {
+            let comma = if inner.trim_end().ends_with('{') { "" } else { "," };
+            format!("{inner}{comma}\"unheard_of\":[0]}}")
+        }
+        None => object.to_owned(),
+    })
+}
+
+/// Changes the object that a line of a stream ends with, if there is one. Errors are carried as they are.
+fn each_object(stream: &str, change: impl Fn(&str) -> String) -> String {
+    let changed = |line: &str| match line.find('{') {
+        _ if line.contains("rror") || line.contains("xception") => line.to_owned(),
+        Some(at) if serde_json::from_str::<Value>(&line[at..]).is_ok() => {
+            let (head, object) = line.split_at(at);
+            format!("{head}{}", change(object))
+        }
+        _ => line.to_owned(),
+    };
+    stream.split('\n').map(changed).collect::<Vec<_>>().join("\n")
 }
 
 /// Runs every file of a kind.

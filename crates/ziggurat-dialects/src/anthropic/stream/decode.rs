@@ -11,6 +11,7 @@ use crate::arguments::Arguments;
 use crate::fence::Fence;
 use crate::framing::sse::{self, SseEvent};
 use crate::json::{self, At, Fields, Object};
+use crate::spelled::text_at;
 
 /// The most bytes that are kept of a block that cannot be passed on in pieces.
 const MAX_KEPT: usize = 16 << 20;
@@ -115,10 +116,7 @@ impl Decoder {
         };
         let Some(piece) = Piece::find(data).filter(|piece| self.takes(piece)) else { return false };
         let Ok(body) = Str::from_utf8(event.share()) else { return false };
-        let quoted = body.get(piece.text.start - 1..piece.text.end + 1);
-        let Some(text) = quoted.and_then(|quoted| json::shared_text(quoted, &body)) else {
-            return false;
-        };
+        let Some(text) = text_at(&piece.text, &body) else { return false };
         let Some(part) = self.open.iter().find(|block| block.index == piece.index) else {
             return false;
         };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::json::string_end;
+use crate::spelled::Spelled;
 
 /// An event of the common spelling.
 #[derive(Debug)]
@@ -24,23 +24,21 @@ pub(super) enum Delta {
 
 impl Piece {
     pub(super) fn find(data: &[u8]) -> Option<Self> {
-        let rest = data.strip_prefix(br#"{"type":"content_block_delta","index":"#)?;
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let index = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-        let rest = rest[digits..].strip_prefix(br#","delta":{"type":""#)?;
-        let begins = [
-            (Delta::Text, &br#"text_delta","text":""#[..]),
-            (Delta::Arguments, br#"input_json_delta","partial_json":""#),
-            (Delta::Thinking, br#"thinking_delta","thinking":""#),
-        ];
-        let (delta, text) = begins
-            .into_iter()
-            .find_map(|(delta, start)| Some((delta, rest.strip_prefix(start)?)))?;
-        let end = string_end(text)?;
+        let mut event = Spelled::new(data);
+        event.pass(r#"{"type":"content_block_delta","index":"#)?;
+        let index = event.count()?;
+        event.pass(r#","delta":{"type":"#)?;
+        let (delta, name) = match event.word()? {
+            b"text_delta" => (Delta::Text, r#","text":"#),
+            b"input_json_delta" => (Delta::Arguments, r#","partial_json":"#),
+            b"thinking_delta" => (Delta::Thinking, r#","thinking":"#),
+            _ => return None,
+        };
+        event.pass(name)?;
+        let text = event.string()?;
         // The provider pads short events with spaces.
-        let tail = text[end + 1..].trim_ascii();
-        let is_plain = tail.strip_prefix(b"}").map(<[u8]>::trim_ascii) == Some(b"}");
-        let start = data.len() - text.len();
-        is_plain.then_some(Self { index, delta, text: start..start + end })
+        event.pass("}}")?;
+        event.end()?;
+        Some(Self { index, delta, text })
     }
 }

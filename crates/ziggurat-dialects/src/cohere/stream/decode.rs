@@ -6,11 +6,13 @@ use ziggurat_core::{
     Error, Event, PartId, PartKind, RawJson, Restore, Start, Str, StreamDecoder, ToolCallKind,
 };
 
+use super::piece::Piece;
 use crate::cohere::{error, logprobs, stop, usage};
 use crate::fence::Fence;
 use crate::framing::sse::{self, SseEvent};
 use crate::json::{self, At, Fields};
 use crate::plain_error::{malformed, misread, truncated};
+use crate::spelled::text_at;
 use crate::tools::undo;
 
 /// The most parts that are open at once.
@@ -83,6 +85,9 @@ impl Decoder {
         }
         let body = Str::from_utf8(data)
             .map_err(|_| malformed("an event of the stream is not valid UTF-8"))?;
+        if self.plain(&body, events)? {
+            return Ok(());
+        }
         let mut fields: Fields<'_> = serde_json::from_str(&body)
             .map_err(|_| malformed("an event of the stream is no JSON object"))?;
         if let Some(error) = error::reported(&fields, &body) {
@@ -93,6 +98,19 @@ impl Decoder {
         let name = event.name.and_then(|name| std::str::from_utf8(name).ok());
         let Some(kind) = kind.as_deref().or(name) else { return Ok(()) };
         self.event(kind, fields, &body, events).map_err(misread)
+    }
+
+    /// Reads an event that is nothing but a piece of a part that has begun. `false`: it is not, or has to be looked at.
+    fn plain(&mut self, body: &Str, events: &mut Vec<Event>) -> Result<bool, Error> {
+        let Some(piece) = Piece::find(body.as_bytes()) else { return Ok(false) };
+        let Some(text) = text_at(&piece.text, body).filter(|_| self.takes(piece.what)) else {
+            return Ok(false);
+        };
+        match piece.what {
+            What::Call(index) => self.arguments(index, &text, events)?,
+            what => self.piece(what, text, events)?,
+        }
+        Ok(true)
     }
 
     fn event(

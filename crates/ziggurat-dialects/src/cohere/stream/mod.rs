@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod piece;
 mod side;
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,9 @@
 
 use ziggurat_core::{Error, Event, Facts, Frame, Restore, StreamDecoder};
 
-use super::decode::{Decoder, What};
+use super::decode::Decoder;
+use super::piece::Piece;
 use crate::framing::sse::{SideReader, SseEvent, Verdict};
-use crate::json::string_end;
 
 /// Reads facts from events.
 #[derive(Debug)]
@@ -28,8 +28,9 @@ impl SideReader for Side {
             return Verdict::Pass;
         }
         if let Some(data) = &event.data
-            && let Some(index) = piece(data)
-            && self.decoder.takes(What::Text(index))
+            && let Some(piece) = Piece::find(data)
+            && !piece.text.is_empty()
+            && self.decoder.takes(piece.what)
         {
             frame.mark(Facts::CONTENT);
             frame.set_contents(frame.contents().saturating_add(1));
@@ -58,14 +59,4 @@ impl SideReader for Side {
         }
         Ok(())
     }
-}
-
-/// The number of the text that an event of the common spelling is a piece of. An empty piece is none.
-fn piece(data: &[u8]) -> Option<u64> {
-    let rest = data.strip_prefix(br#"{"type":"content-delta","index":"#)?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let index = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-    let text = rest[digits..].strip_prefix(br#","delta":{"message":{"content":{"text":""#)?;
-    let end = string_end(text).filter(|end| *end > 0)?;
-    (text[end + 1..].trim_ascii_end() == b"}}}}").then_some(index)
 }

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use ziggurat_core::{Error, Event, PartId, PartKind, RawJson, Restore, Start, Str, StreamDecoder};
 
+use super::piece::{Delta, Piece};
 use crate::arguments::Arguments;
 use crate::converse::reply::stop_sequence;
 use crate::converse::{citation, error, state, stop, usage};
 use crate::fence::Fence;
 use crate::framing::event_stream::{self, Message};
 use crate::json::{self, Array, At, Fields, Object};
+use crate::spelled::text_at;
 
 /// The most bytes that are kept of a block that cannot be passed on in pieces.
 const MAX_KEPT: usize = 16 << 20;
@@ -95,12 +97,31 @@ impl Decoder {
         }
         let body = Str::from_utf8(message.payload())
             .map_err(|_| error::malformed("an event of the stream is not valid UTF-8"))?;
+        if kind == "contentBlockDelta" && self.plain(&body, events)? {
+            return Ok(());
+        }
         let fields: Fields<'_> = serde_json::from_str(&body)
             .map_err(|_| error::malformed("an event of the stream is no JSON object"))?;
         self.event(kind, fields, &body, events).map_err(|error| match error.param() {
             Some(_) => error::malformed(error),
             None => error,
         })
+    }
+
+    /// Reads a delta that is nothing but a piece of a block that has begun. `false`: it is not, or has to be looked at.
+    fn plain(&mut self, body: &Str, events: &mut Vec<Event>) -> Result<bool, Error> {
+        let Some(piece) = Piece::find(body.as_bytes()) else { return Ok(false) };
+        let block = self.open.iter_mut().find(|block| block.index == piece.index);
+        let Some(block) = block.filter(|_| !piece.text.is_empty()) else { return Ok(false) };
+        let Some(text) = text_at(&piece.text, body) else { return Ok(false) };
+        let part = block.part;
+        match (&mut block.kind, piece.delta) {
+            (Kind::Text(None), Delta::Text) => events.push(Event::Text { part, text }),
+            (Kind::Reasoning, Delta::Thinking) => events.push(Event::Thinking { part, text }),
+            (Kind::Tool(arguments), Delta::Arguments) => arguments.piece(part, &text, events)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn event(

@@ -10,7 +10,7 @@ use crate::fence::Fence;
 use crate::gemini::camel::object;
 use crate::gemini::reply::answer_part;
 use crate::gemini::{error, grounding, logprobs, part, stop};
-use crate::json::{self, At, Fields};
+use crate::json::{At, Fields};
 use crate::tools::free_text;
 
 /// How much of a text is remembered for the citations that point into it, in bytes.
@@ -112,13 +112,6 @@ impl Candidate {
         restore: &Restore,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
-        if self.partial.is_none()
-            && let Some(text) = plain(raw, body)
-        {
-            self.room()?;
-            self.text(&text, false, restore, events);
-            return Ok(());
-        }
         if self.piece(raw, body, at, reply, restore, events)? {
             return Ok(());
         }
@@ -145,6 +138,24 @@ impl Candidate {
                 _ => self.whole(raw, body, &part, events),
             }
         }
+        Ok(())
+    }
+
+    /// Whether a text that comes is nothing but that.
+    pub(super) fn takes_text(&self) -> bool {
+        self.partial.is_none()
+    }
+
+    /// A piece of text, or of thinking.
+    pub(super) fn plain(
+        &mut self,
+        text: &Str,
+        thought: bool,
+        restore: &Restore,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Error> {
+        self.room()?;
+        self.text(text, thought, restore, events);
         Ok(())
     }
 
@@ -335,17 +346,6 @@ impl Candidate {
         self.close_open(events);
         self.complete(events);
     }
-}
-
-/// The text of a part that says nothing else, as nearly all do: it is read without its members.
-fn plain(raw: &str, body: &Str) -> Option<Str> {
-    let text = raw.strip_prefix("{\"text\":")?.strip_suffix('}')?;
-    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-    // A quote within it ends it, unless it is escaped; what is escaped is read as a whole.
-    if memchr::memchr2(b'"', b'\\', inner.as_bytes()).is_some() {
-        return None;
-    }
-    json::shared_text(text, body)
 }
 
 /// Nobody can run a tool that is not named.

@@ -6,12 +6,14 @@ use smallvec::SmallVec;
 use ziggurat_core::{Error, Event, Restore, Start, Str, StreamDecoder, Usage};
 
 use super::candidate::Candidate;
+use super::piece::Piece;
 use crate::clock::unix_seconds;
 use crate::framing::sse::{self, EventReader, SseEvent};
 use crate::gemini::camel::{members, object};
 use crate::gemini::reply::misread;
 use crate::gemini::{error, stop, usage};
 use crate::json::{self, At, Fields};
+use crate::spelled::text_at;
 
 /// The most answers: callers can ask for eight.
 const MAX_CANDIDATES: usize = 128;
@@ -64,6 +66,9 @@ impl EventReader for Decoder {
 
 impl Decoder {
     fn chunk(&mut self, body: &Str, events: &mut Vec<Event>) -> Result<(), Error> {
+        if self.plain(body, events)? {
+            return Ok(());
+        }
         let at = At::root("chunk").in_brackets();
         if !body.trim_start().starts_with('{') {
             // A few proxies send an error as a list of one; anything else is no chunk.
@@ -99,12 +104,30 @@ impl Decoder {
             candidate.end(stop::blocked(&reason, message), events);
             self.candidates.push(candidate);
         }
-        // Cumulative: what is the same as before says nothing.
+        self.counted(counts, events);
+        Ok(())
+    }
+
+    /// Reads a chunk that is nothing but more of an answer that has begun, and counts. `false`: it is not, or has to be looked at.
+    fn plain(&mut self, body: &Str, events: &mut Vec<Event>) -> Result<bool, Error> {
+        let Some(piece) = Piece::find(body.as_bytes()) else { return Ok(false) };
+        let mut candidates = self.candidates.iter_mut();
+        let candidate = candidates.find(|candidate| u64::from(candidate.number()) == piece.index);
+        let Some(candidate) = candidate.filter(|candidate| candidate.takes_text()) else {
+            return Ok(false);
+        };
+        let Some(text) = text_at(&piece.text, body) else { return Ok(false) };
+        candidate.plain(&text, piece.thought, &self.restore, events)?;
+        self.counted(piece.usage, events);
+        Ok(true)
+    }
+
+    /// Cumulative: what is the same as before says nothing.
+    fn counted(&mut self, counts: Option<Usage>, events: &mut Vec<Event>) {
         if let Some(counts) = counts.filter(|counts| self.usage.as_ref() != Some(counts)) {
             self.usage = Some(counts);
             events.push(Event::Usage(Box::new(counts)));
         }
-        Ok(())
     }
 
     fn start(

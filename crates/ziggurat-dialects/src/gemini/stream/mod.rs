@@ -4,6 +4,7 @@ mod candidate;
 mod decode;
 mod encode;
 mod partial;
+mod piece;
 #[cfg(test)]
 mod tests;
 

@@ -4,12 +4,14 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use ziggurat_core::{Error, Event, PartId, PartKind, Restore, Start, Str, StreamDecoder};
 
+use super::piece::Piece;
 use crate::clock::unix_seconds;
 use crate::framing::ndjson::lines;
 use crate::json::{At, Fields};
 use crate::ollama::reply::name_call;
 use crate::ollama::{KEEP_ALIVE_LINE, call, error, logprobs, stop, usage};
 use crate::plain_error::{malformed, misread, truncated};
+use crate::spelled::text_at;
 use crate::tools::undo;
 
 /// Decodes a stream of lines.
@@ -41,9 +43,9 @@ impl Decoder {
         self.ended
     }
 
-    /// Whether a piece of text that follows is nothing else.
-    pub(super) fn goes_on(&self) -> bool {
-        self.started && !self.ended && matches!(self.open, Some((Flow::Text, _)))
+    /// Whether the part that is open goes on with a piece of this kind.
+    pub(super) fn goes_on(&self, flow: Flow) -> bool {
+        self.started && !self.ended && self.open.is_some_and(|(open, _)| open == flow)
     }
 
     /// Reads one line.
@@ -53,6 +55,9 @@ impl Decoder {
         }
         let body = Str::from_utf8(line.clone())
             .map_err(|_| malformed("a line of the stream is not valid UTF-8"))?;
+        if self.plain(&body, events) {
+            return Ok(());
+        }
         let fields: Fields<'_> = serde_json::from_str(&body)
             .map_err(|_| malformed("a line of the stream is no JSON object"))?;
         if let Some(failed) = fields.get("error") {
@@ -64,6 +69,18 @@ impl Decoder {
             return Ok(());
         }
         self.line(fields, &body, events).map_err(misread)
+    }
+
+    /// Reads a line that is nothing but more of the part that is open. `false`: it is not, or has to be looked at.
+    fn plain(&mut self, body: &Str, events: &mut Vec<Event>) -> bool {
+        let Some(piece) = Piece::find(body.as_bytes()) else { return false };
+        let Some((_, part)) = self.open.filter(|_| self.goes_on(piece.flow)) else { return false };
+        let Some(text) = text_at(&piece.text, body) else { return false };
+        events.push(match piece.flow {
+            Flow::Text => Event::Text { part, text },
+            Flow::Reasoning => Event::Thinking { part, text },
+        });
+        true
     }
 
     fn line(

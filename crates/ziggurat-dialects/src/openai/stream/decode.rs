@@ -7,10 +7,10 @@ use ziggurat_core::{Error, Event, Restore, ServiceTier, Start, Str, StreamDecode
 use super::choice::{ChoiceState, Flow};
 use super::piece::{Piece, What};
 use crate::framing::sse::{self, SseEvent};
-use crate::json;
 use crate::node::Node;
 use crate::openai::OPENAI;
 use crate::openai_api::{error, malformed, usage};
+use crate::spelled::text_at;
 
 /// The most choices: callers can ask for 128.
 const MAX_CHOICES: usize = 1024;
@@ -93,10 +93,7 @@ impl Decoder {
         let Some(piece) = piece.filter(|piece| matches!(piece.what, What::Text)) else {
             return false;
         };
-        let quoted = data.get(piece.text.start - 1..piece.text.end + 1);
-        let Some(text) = quoted.and_then(|quoted| json::shared_text(quoted, data)) else {
-            return false;
-        };
+        let Some(text) = text_at(&piece.text, data) else { return false };
         first.text(text, events);
         true
     }

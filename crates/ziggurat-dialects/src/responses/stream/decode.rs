@@ -4,11 +4,13 @@ use bytes::Bytes;
 use ziggurat_core::{Error, Event, Restore, Start, Str, StreamDecoder};
 
 use super::item::{Item, Out};
+use super::piece::Piece;
 use crate::framing::sse::{self, EventReader, SseEvent};
 use crate::node::Node;
 use crate::openai_api::{error, malformed, usage};
 use crate::responses::reply::{blame, failure};
 use crate::responses::{RESPONSES, wire};
+use crate::spelled::text_at;
 use crate::stops::Stops;
 
 /// The most items of an answer: they are looked for one by one.
@@ -96,6 +98,9 @@ impl Decoder {
         name: Option<&[u8]>,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
+        if self.plain(data, events).map_err(blame)? {
+            return Ok(());
+        }
         let root = Node::root("event", data);
         if !root.is_object() {
             // An event that is no object is none of ours, unless it is no JSON at all.
@@ -133,6 +138,29 @@ impl Decoder {
             node: &root,
         };
         self.item_event(&wire, events).map_err(blame)
+    }
+
+    /// Reads an event that is nothing but a piece of an item that is known. `false`: it is not, or has to be looked at.
+    fn plain(&mut self, data: &Str, events: &mut Vec<Event>) -> Result<bool, Error> {
+        let Some(piece) = Piece::find(data.as_bytes()).filter(|_| self.started) else {
+            return Ok(false);
+        };
+        let at = self.items.iter().rposition(|item| item.index == Some(piece.index));
+        let (Some(at), Some(text)) = (at, text_at(&piece.text, data)) else { return Ok(false) };
+        let place = piece.place;
+        match piece.kind {
+            b"response.output_text.delta" => {
+                self.with(at, events, |state, out| state.text(place, &text, out))?;
+            }
+            b"response.reasoning_summary_text.delta" => {
+                self.with(at, events, |state, out| state.thought((false, place), &text, out))?;
+            }
+            b"response.function_call_arguments.delta" => {
+                self.with(at, events, |state, out| state.arguments(&text, out))?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// An event that tells how the answer as a whole is.

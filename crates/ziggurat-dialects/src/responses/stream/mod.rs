@@ -4,6 +4,7 @@ mod decode;
 mod encode;
 mod item;
 mod open;
+mod piece;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,233 @@
+//! JSON of a shape that is known: nearly all events of a stream are spelled alike, and are read without a tree.
+
+use std::ops::Range;
+
+use ziggurat_core::Str;
+
+use crate::json::{shared_text, string_end};
+
+/// What is left to read of a text whose shape is known.
+///
+/// Everything answers `None` where the text has another shape, or is no JSON: then it has to be read in full. White space between
+/// tokens is passed over, escapes are not undone.
+#[derive(Clone, Debug)]
+pub(crate) struct Spelled<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Spelled<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn space(&mut self) {
+        let space = |byte: &&u8| matches!(**byte, b' ' | b'\t' | b'\n' | b'\r');
+        self.at += self.rest().iter().take_while(space).count();
+    }
+
+    /// Passes over whole tokens, which have no escapes.
+    pub(crate) fn pass(&mut self, tokens: &str) -> Option<()> {
+        if self.rest().starts_with(tokens.as_bytes()) {
+            self.at += tokens.len();
+            return Some(());
+        }
+        let mut in_string = false;
+        let mut last = b' ';
+        for &byte in tokens.as_bytes() {
+            // Within a word there is no white space either.
+            let in_word = last.is_ascii_alphanumeric() && byte.is_ascii_alphanumeric();
+            if !in_string && !in_word {
+                self.space();
+            }
+            if self.rest().first() != Some(&byte) {
+                return None;
+            }
+            self.at += 1;
+            in_string ^= byte == b'"';
+            last = byte;
+        }
+        Some(())
+    }
+
+    /// Passes over whole tokens if they come next.
+    pub(crate) fn passes(&mut self, tokens: &str) -> bool {
+        let before = self.at;
+        let passed = self.pass(tokens).is_some();
+        if !passed {
+            self.at = before;
+        }
+        passed
+    }
+
+    /// A whole number that is not negative.
+    pub(crate) fn count(&mut self) -> Option<u64> {
+        self.space();
+        let rest = self.rest();
+        let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = &rest[..length];
+        if length == 0 || (length > 1 && digits[0] == b'0') {
+            return None;
+        }
+        // What is no end of a number here makes it another one.
+        if let Some(b'.' | b'e' | b'E') = rest.get(length) {
+            return None;
+        }
+        self.at += length;
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    }
+
+    /// A string without escapes.
+    pub(crate) fn word(&mut self) -> Option<&'a [u8]> {
+        self.space();
+        let rest = self.rest().strip_prefix(b"\"")?;
+        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+        let length = rest.iter().position(ends)?;
+        self.at += length + 2;
+        (rest[length] == b'"').then_some(&rest[..length])
+    }
+
+    /// A string, still escaped: where it stands, without its quotes.
+    pub(crate) fn string(&mut self) -> Option<Range<usize>> {
+        self.space();
+        let length = string_end(self.rest().strip_prefix(b"\"")?)?;
+        let start = self.at + 1;
+        self.at = start + length + 1;
+        Some(start..start + length)
+    }
+
+    /// The members of an object. `each` is told a name, and reads what stands behind it.
+    pub(crate) fn members(
+        &mut self,
+        mut each: impl FnMut(&'a [u8], &mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.pass("{")?;
+        if self.passes("}") {
+            return Some(());
+        }
+        loop {
+            let name = self.word()?;
+            self.pass(":")?;
+            each(name, self)?;
+            if !self.passes(",") {
+                return self.pass("}");
+            }
+        }
+    }
+
+    /// The end.
+    pub(crate) fn end(mut self) -> Option<()> {
+        self.space();
+        self.rest().is_empty().then_some(())
+    }
+}
+
+/// The text of a string that [`Spelled::string`] found in `body`. `None` if it is no string of JSON.
+pub(crate) fn text_at(place: &Range<usize>, body: &Str) -> Option<Str> {
+    shared_text(body.get(place.start.checked_sub(1)?..place.end + 1)?, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Reads objects of strings and numbers, and of objects.
+    fn read(spelled: &mut Spelled<'_>, texts: &mut Vec<Range<usize>>) -> Option<()> {
+        spelled.members(|_, value| {
+            if let Some(place) = value.clone().string() {
+                texts.push(place);
+                return value.string().map(drop);
+            }
+            if value.clone().count().is_some() {
+                return value.count().map(drop);
+            }
+            read(value, texts)
+        })
+    }
+
+    fn object() -> impl Strategy<Value = Value> {
+        let leaf =
+            prop_oneof![any::<String>().prop_map(Value::from), any::<u64>().prop_map(Value::from)];
+        let value = leaf.prop_recursive(3, 16, 4, |inner| {
+            prop::collection::hash_map("[a-zé ]{0,4}", inner, 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect()))
+        });
+        prop::collection::hash_map("[a-z]{0,4}", value, 0..4)
+            .prop_map(|members| Value::Object(members.into_iter().collect()))
+    }
+
+    fn strings(value: &Value, out: &mut Vec<String>) {
+        match value {
+            Value::String(text) => out.push(text.clone()),
+            Value::Object(members) => members.values().for_each(|value| strings(value, out)),
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_is_there(value in object(), spaced in any::<bool>()) {
+            let body = match spaced {
+                true => serde_json::to_string_pretty(&value).unwrap(),
+                false => value.to_string(),
+            };
+            let body = Str::from(body);
+            let mut spelled = Spelled::new(body.as_bytes());
+            let mut places = Vec::new();
+            prop_assert_eq!(read(&mut spelled, &mut places), Some(()));
+            prop_assert_eq!(spelled.end(), Some(()));
+            let read: Vec<_> =
+                places.iter().map(|place| text_at(place, &body).unwrap().to_string()).collect();
+            let mut there = Vec::new();
+            strings(&value, &mut there);
+            prop_assert_eq!(read, there);
+        }
+
+        #[test]
+        fn what_can_be_read_is_json(text in r#"[{}":,\\a0-9 ]{0,24}"#) {
+            let mut spelled = Spelled::new(text.as_bytes());
+            let mut places = Vec::new();
+            let read = read(&mut spelled, &mut places).and_then(|()| spelled.end());
+            let body = Str::from(text.clone());
+            let texts = places.iter().all(|place| text_at(place, &body).is_some());
+            if read.is_some() && texts {
+                prop_assert!(serde_json::from_str::<Value>(&text).is_ok(), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_may_have_space_between_them_and_not_within() {
+        let reads = |text: &str, tokens: &str| {
+            let mut spelled = Spelled::new(text.as_bytes());
+            spelled.pass(tokens).and_then(|()| spelled.end()).is_some()
+        };
+        let tokens = r#"{"a b":{"c":false}}"#;
+        assert!(reads(tokens, tokens));
+        assert!(reads("{ \"a b\" :\n{\"c\" : false } } ", tokens));
+        assert!(!reads(r#"{"ab":{"c":false}}"#, tokens));
+        assert!(!reads(r#"{" a b":{"c":false}}"#, tokens));
+        assert!(!reads(r#"{"a b":{"c":fa lse}}"#, tokens));
+        assert!(!reads(r#"{"a b":{"c":false}}}"#, tokens));
+        assert!(!reads(r#"{"a b":{"c":false"#, tokens));
+    }
+
+    #[test]
+    fn a_number_is_read_as_json_has_it() {
+        for (text, expected) in
+            [("7", Some(7)), (" 70,", Some(70)), ("0", Some(0)), ("07", None), ("7.0", None)]
+        {
+            assert_eq!(Spelled::new(text.as_bytes()).count(), expected, "{text}");
+        }
+        for text in ["", "-7", "7e2", "99999999999999999999999"] {
+            assert_eq!(Spelled::new(text.as_bytes()).count(), None, "{text}");
+        }
+    }
+}
