@@ -3,22 +3,23 @@
 //! Nearly all events carry a piece of text and nothing else, in one spelling. They are recognised by their bytes; all others are
 //! decoded. So the facts are the decoder's own, and the common event costs a few comparisons.
 
-use ziggurat_core::{Error, Event, Facts, Frame, Restore, StreamDecoder};
+use ziggurat_core::{Error, Facts, Frame, Restore};
 
 use super::decode::Decoder;
 use super::piece::Piece;
+use crate::framing::fresh::Fresh;
 use crate::framing::sse::{SideReader, SseEvent, Verdict};
 
 /// Reads facts from events.
 #[derive(Debug)]
 pub(in crate::cohere) struct Side {
     decoder: Decoder,
-    scratch: Vec<Event>,
+    fresh: Fresh,
 }
 
 impl Side {
     pub(in crate::cohere) fn new() -> Self {
-        Self { decoder: Decoder::new(&Restore::default()), scratch: Vec::new() }
+        Self { decoder: Decoder::new(&Restore::default()), fresh: Fresh::default() }
     }
 }
 
@@ -36,10 +37,8 @@ impl SideReader for Side {
             frame.set_contents(frame.contents().saturating_add(1));
             return Verdict::Pass;
         }
-        let read = self.decoder.read(event, &mut self.scratch);
-        for event in self.scratch.drain(..) {
-            frame.learn(&event);
-        }
+        let read = self.decoder.read(event, &mut self.fresh.events);
+        self.fresh.deliver(frame);
         match read {
             Ok(()) => Verdict::Pass,
             Err(_) => Verdict::Malformed,
@@ -50,13 +49,6 @@ impl SideReader for Side {
         if self.decoder.has_ended() {
             return Ok(());
         }
-        self.decoder.finish(&mut self.scratch);
-        for event in self.scratch.drain(..) {
-            if let Event::Error(error) = event {
-                return Err(error);
-            }
-            frame.learn(&event);
-        }
-        Ok(())
+        self.fresh.finish(&mut self.decoder, frame)
     }
 }

@@ -1,14 +1,24 @@
 //! Cuts a stream into frames.
 
 use bytes::{Bytes, BytesMut};
-use ziggurat_core::{CutOptions, Cutter, Error, ErrorKind, Facts, Frame, Origin};
+use ziggurat_core::{CutOptions, Cutter, Error, ErrorKind, Facts, Frame, Origin, Restore};
 
 use super::{Damage, Message, PRELUDE, Prelude};
 
 /// Reads facts from messages while a stream is cut. There is one for each dialect that streams them.
 pub trait SideReader: Send {
+    /// Asks that frames carry their events: [`Cutter::carry_events`].
+    fn carry_events(&mut self, restore: &Restore) -> bool {
+        let _ = restore;
+        false
+    }
+
     /// Notes in `frame` what `message` says. The facts must be those of the events that the dialect's decoder makes of it.
-    fn read(&mut self, message: &Message, frame: &mut Frame);
+    ///
+    /// # Errors
+    ///
+    /// When the message cannot be read, and its events are wanted.
+    fn read(&mut self, message: &Message, frame: &mut Frame) -> Result<(), Error>;
 
     /// The input has ended. Notes what that says: some streams have no terminator.
     ///
@@ -30,7 +40,7 @@ pub struct EventStreamCutter<R> {
     /// What has come and was not looked at.
     input: Bytes,
     /// Why nothing more can be read. What came before goes out first.
-    damage: Option<Damage>,
+    broken: Option<Error>,
     ended: bool,
 }
 
@@ -42,7 +52,7 @@ impl<R: SideReader> EventStreamCutter<R> {
             max_event: options.max_event,
             carry: BytesMut::new(),
             input: Bytes::new(),
-            damage: None,
+            broken: None,
             ended: false,
         }
     }
@@ -64,7 +74,7 @@ impl<R: SideReader> EventStreamCutter<R> {
         let bytes = self.carry.split().freeze();
         let Some(message) = Message::read(&bytes, self.max_event)? else { return Ok(None) };
         let mut frame = Frame::new(bytes, Facts::NONE);
-        self.reader.read(&message, &mut frame);
+        self.broken = self.reader.read(&message, &mut frame).err();
         Ok(Some(frame))
     }
 
@@ -77,14 +87,17 @@ impl<R: SideReader> EventStreamCutter<R> {
             match Message::read(&input.slice(done..), self.max_event) {
                 Ok(Some(message)) => {
                     done += message.length();
-                    self.reader.read(&message, &mut frame);
+                    self.broken = self.reader.read(&message, &mut frame).err();
+                    if self.broken.is_some() {
+                        break;
+                    }
                 }
                 Ok(None) => {
                     self.carry.extend_from_slice(&input[done..]);
                     break;
                 }
                 Err(damage) => {
-                    self.damage = Some(damage);
+                    self.broken = Some(broken(damage, self.max_event));
                     break;
                 }
             }
@@ -94,6 +107,10 @@ impl<R: SideReader> EventStreamCutter<R> {
 }
 
 impl<R: SideReader> Cutter for EventStreamCutter<R> {
+    fn carry_events(&mut self, restore: &Restore) -> bool {
+        self.reader.carry_events(restore)
+    }
+
     fn push(&mut self, bytes: Bytes) {
         if self.input.is_empty() {
             self.input = bytes;
@@ -107,9 +124,9 @@ impl<R: SideReader> Cutter for EventStreamCutter<R> {
 
     fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         while !self.ended {
-            if let Some(damage) = self.damage {
+            if let Some(error) = self.broken.take() {
                 self.ended = true;
-                return Err(broken(damage, self.max_event));
+                return Err(error);
             }
             if self.input.is_empty() {
                 return Ok(None);
@@ -117,7 +134,7 @@ impl<R: SideReader> Cutter for EventStreamCutter<R> {
             let frame = match self.carry.is_empty() {
                 true => self.run(),
                 false => self.straddling().unwrap_or_else(|damage| {
-                    self.damage = Some(damage);
+                    self.broken = Some(broken(damage, self.max_event));
                     None
                 }),
             };
@@ -139,7 +156,7 @@ impl<R: SideReader> Cutter for EventStreamCutter<R> {
         }
         let mut frame = Frame::new(Bytes::new(), Facts::NONE);
         self.reader.finish(&mut frame)?;
-        Ok((!frame.facts().is_empty()).then_some(frame))
+        Ok((!frame.facts().is_empty() || frame.events().is_some()).then_some(frame))
     }
 }
 

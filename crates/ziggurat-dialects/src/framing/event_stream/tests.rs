@@ -29,10 +29,11 @@ struct Reader {
 }
 
 impl SideReader for Reader {
-    fn read(&mut self, message: &Message, frame: &mut Frame) {
+    fn read(&mut self, message: &Message, frame: &mut Frame) -> Result<(), Error> {
         frame.mark(Facts::CONTENT);
         frame.set_contents(frame.contents() + 1);
         self.ended |= message.header(":event-type") == Some("end");
+        Ok(())
     }
 
     fn finish(&mut self, frame: &mut Frame) -> Result<(), Error> {

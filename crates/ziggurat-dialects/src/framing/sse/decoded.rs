@@ -2,6 +2,8 @@
 
 use ziggurat_core::{Error, Event, Facts, Frame, Restore, StreamDecoder};
 
+use crate::framing::fresh::Fresh;
+
 use super::{SideReader, SseEvent, Verdict};
 
 /// A decoder that is handed one event at a time.
@@ -20,41 +22,28 @@ pub(crate) trait EventReader: StreamDecoder {
 #[derive(Debug)]
 pub(crate) struct Decoded<D> {
     decoder: D,
-    /// What was read and is not in a frame.
-    fresh: Vec<Event>,
-    carry: bool,
+    fresh: Fresh,
 }
 
 impl<D: EventReader> Decoded<D> {
     pub(crate) fn new() -> Self {
-        let decoder = D::restoring(&Restore::default());
-        Self { decoder, fresh: Vec::new(), carry: false }
-    }
-
-    fn deliver(&mut self, frame: &mut Frame) {
-        for event in &self.fresh {
-            frame.learn(event);
-        }
-        if self.carry && !self.fresh.is_empty() {
-            frame.add_events(&mut self.fresh);
-        }
-        self.fresh.clear();
+        Self { decoder: D::restoring(&Restore::default()), fresh: Fresh::default() }
     }
 }
 
 impl<D: EventReader> SideReader for Decoded<D> {
     fn carry_events(&mut self, restore: &Restore) -> bool {
         self.decoder = D::restoring(restore);
-        self.carry = true;
+        self.fresh.carry();
         true
     }
 
     fn read(&mut self, event: &SseEvent<'_>, frame: &mut Frame) -> Verdict {
-        let read = self.decoder.read(event, &mut self.fresh);
-        self.deliver(frame);
+        let read = self.decoder.read(event, &mut self.fresh.events);
+        self.fresh.deliver(frame);
         match read {
             Ok(()) => Verdict::Pass,
-            Err(error) if self.carry => Verdict::Broken(error),
+            Err(error) if self.fresh.is_carried() => Verdict::Broken(error),
             Err(_) => Verdict::Malformed,
         }
     }
@@ -63,15 +52,7 @@ impl<D: EventReader> SideReader for Decoded<D> {
         if self.decoder.has_ended() {
             return Ok(());
         }
-        self.decoder.finish(&mut self.fresh);
-        let failed = self.fresh.iter().find_map(|event| match event {
-            Event::Error(error) => Some(error.clone()),
-            _ => None,
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        self.deliver(frame);
+        self.fresh.finish(&mut self.decoder, frame)?;
         // The stream has no last event: it is complete if each answer says why it ended.
         frame.mark(Facts::TERMINATOR);
         Ok(())

@@ -4,10 +4,11 @@
 //! decoded. So the facts are the decoder's own, and the common line costs a few searches.
 
 use bytes::Bytes;
-use ziggurat_core::{Error, Event, Facts, Frame, Restore, StreamDecoder};
+use ziggurat_core::{Error, Facts, Frame, Restore};
 
 use super::decode::Decoder;
 use super::piece::Piece;
+use crate::framing::fresh::Fresh;
 use crate::framing::ndjson::LineReader;
 use crate::framing::sse::Verdict;
 
@@ -15,12 +16,12 @@ use crate::framing::sse::Verdict;
 #[derive(Debug)]
 pub(in crate::ollama) struct Side {
     decoder: Decoder,
-    scratch: Vec<Event>,
+    fresh: Fresh,
 }
 
 impl Side {
     pub(in crate::ollama) fn new() -> Self {
-        Self { decoder: Decoder::new(&Restore::default()), scratch: Vec::new() }
+        Self { decoder: Decoder::new(&Restore::default()), fresh: Fresh::default() }
     }
 }
 
@@ -36,10 +37,8 @@ impl LineReader for Side {
             frame.set_contents(frame.contents().saturating_add(1));
             return Verdict::Pass;
         }
-        let read = self.decoder.read(line, &mut self.scratch);
-        for event in self.scratch.drain(..) {
-            frame.learn(&event);
-        }
+        let read = self.decoder.read(line, &mut self.fresh.events);
+        self.fresh.deliver(frame);
         match read {
             Ok(()) => Verdict::Pass,
             Err(_) => Verdict::Malformed,
@@ -50,13 +49,6 @@ impl LineReader for Side {
         if self.decoder.has_ended() {
             return Ok(());
         }
-        self.decoder.finish(&mut self.scratch);
-        for event in self.scratch.drain(..) {
-            if let Event::Error(error) = event {
-                return Err(error);
-            }
-            frame.learn(&event);
-        }
-        Ok(())
+        self.fresh.finish(&mut self.decoder, frame)
     }
 }
