@@ -148,8 +148,7 @@ impl<'a> Node<'a> {
         }
         let mut at = space(bytes, 1);
         while bytes.get(at) == Some(&b'"') {
-            let name_end = string(bytes, at).ok_or_else(|| self.malformed())?;
-            let name = unescape(self.text.get(at..name_end)).ok_or_else(|| self.malformed())?;
+            let (name, name_end) = name(self.text, at).ok_or_else(|| self.malformed())?;
             at = space(bytes, name_end);
             if bytes.get(at) != Some(&b':') {
                 return Err(self.malformed());
@@ -194,16 +193,15 @@ impl<'a> Node<'a> {
 
     /// The member of this name; `None` when there is none, it is `null`, or this is no object.
     pub(crate) fn get(&'a self, name: &'a str) -> Option<Node<'a>> {
-        let mut found = None;
-        // What follows a malformed member is not seen.
-        drop(self.walk(|key, place| {
-            if key == name {
-                found = Some(place);
-            }
-            Ok(())
-        }));
-        let text = self.text.get(found?)?;
-        Some(Node { text, body: self.body, up: Some(self), step: Step::Name(name) })
+        let [found] = self.seek([name]);
+        found
+    }
+
+    /// The members of these names, found in one pass. What follows a malformed member is not seen.
+    pub(crate) fn seek<const N: usize>(&'a self, names: [&'a str; N]) -> [Option<Node<'a>>; N] {
+        let mut picked = [None; N];
+        drop(self.pick_into(names, &mut picked));
+        picked
     }
 
     /// The members of these names, found in one pass.
@@ -212,6 +210,15 @@ impl<'a> Node<'a> {
         names: [&'a str; N],
     ) -> Result<[Option<Node<'a>>; N], Error> {
         let mut picked = [None; N];
+        self.pick_into(names, &mut picked)?;
+        Ok(picked)
+    }
+
+    fn pick_into<const N: usize>(
+        &'a self,
+        names: [&'a str; N],
+        picked: &mut [Option<Node<'a>>; N],
+    ) -> Result<(), Error> {
         self.walk(|key, place| {
             if let Some(found) = names.iter().position(|name| *name == key) {
                 let text = self.text.get(place).unwrap_or_default();
@@ -219,8 +226,7 @@ impl<'a> Node<'a> {
                 picked[found] = Some(Node { text, body: self.body, up: Some(self), step });
             }
             Ok(())
-        })?;
-        Ok(picked)
+        })
     }
 
     /// The member of this name, which must be there.
@@ -337,12 +343,18 @@ fn value(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn unescape(quoted: Option<&str>) -> Option<Cow<'_, str>> {
-    let quoted = quoted?;
-    if quoted.contains('\\') {
-        return serde_json::from_str(quoted).ok().map(Cow::Owned);
+/// The name that begins at `at`, and its end. Names are short, and hardly any has escapes.
+fn name(text: &str, at: usize) -> Option<(Cow<'_, str>, usize)> {
+    let bytes = text.as_bytes();
+    let start = at + 1;
+    let length = bytes.get(start..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    let end = start + length;
+    if bytes[end] == b'"' {
+        return Some((Cow::Borrowed(text.get(start..end)?), end + 1));
     }
-    quoted.get(1..quoted.len() - 1).map(Cow::Borrowed)
+    let end = string(bytes, at)?;
+    let name = serde_json::from_str(text.get(at..end)?).ok()?;
+    Some((Cow::Owned(name), end))
 }
 
 #[cfg(test)]

@@ -105,16 +105,18 @@ impl Outline {
     }
 
     fn refuse_twins(&self, text: &str) -> Result<(), Error> {
+        /// So many names are compared one by one: nearly all differ in length already.
+        const FEW: usize = 64;
         let twin = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
-        let found = if self.members.len() <= 16 {
-            self.members.iter().enumerate().find_map(|(index, member)| {
-                let name = self.name(text, member);
-                let earlier = &self.members[..index];
-                earlier.iter().any(|other| twin(self.name(text, other), name)).then_some(name)
-            })
+        let mut names: SmallVec<[&str; FEW]> =
+            self.members.iter().map(|member| self.name(text, member)).collect();
+        let found = if names.len() <= FEW {
+            let twins = names
+                .iter()
+                .enumerate()
+                .find(|(index, name)| names[..*index].iter().any(|other| twin(other, name)));
+            twins.map(|(_, name)| *name)
         } else {
-            let mut names: Vec<&str> =
-                self.members.iter().map(|member| self.name(text, member)).collect();
             names.sort_by_cached_key(|name| name.to_ascii_lowercase());
             names.windows(2).find(|pair| twin(pair[0], pair[1])).map(|pair| pair[1])
         };

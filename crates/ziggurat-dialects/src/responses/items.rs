@@ -42,11 +42,12 @@ pub(super) fn said(
 
 fn text(node: &Node<'_>, logprobs: &mut Vec<Str>) -> Result<Part, Error> {
     let mut citations = Vec::new();
-    let text = node.need("text")?.string()?;
+    let mut text = None;
     let mut part = Part::text(Str::new());
     node.members(|name, node| {
         match name {
-            "type" | "text" => {}
+            "type" => {}
+            "text" => text = Some(node.string()?),
             // A part has none of these, and kept they would be taken for its item's.
             "role" | "content" | "id" | "status" => {}
             "annotations" => node.items(|_, citation| {
@@ -66,6 +67,7 @@ fn text(node: &Node<'_>, logprobs: &mut Vec<Str>) -> Result<Part, Error> {
     if !citations.is_empty() {
         part.extras.dialect = Some(RESPONSES);
     }
+    let text = text.map_or_else(|| node.need("text")?.string(), Ok)?;
     part.content = Content::Text { text, citations };
     Ok(part)
 }

@@ -13,8 +13,8 @@ use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 
 use ziggurat_core::{
-    Answer, BoxError, CutOptions, Dialect, Error, ErrorKind, Instant, Origin, ProviderError, Reply,
-    ReplyBody, ReplyHead, Scope, Str, Usage,
+    Answer, BoxError, CutOptions, Dialect, Error, ErrorKind, Instant, Operation, Origin,
+    ProviderError, Reply, ReplyBody, ReplyHead, Restore, Scope, Str, Usage,
 };
 
 use super::deployment::Deployment;
@@ -163,37 +163,75 @@ impl Exchange {
 
     fn whole(self, parts: response::Parts, read: Result<Bytes, Error>) -> Result<Reply, Error> {
         let bytes = read.map_err(|error| self.at(error))?;
-        let mut glance = self.plan.dialect.glance(self.plan.operation, &bytes);
+        let read = match &self.plan.decode {
+            Some(restore) if self.plan.operation == Operation::Chat && !self.plan.streamed => {
+                self.decoded(&bytes, restore)
+            }
+            _ => self.glanced(&parts, bytes),
+        };
+        let (body, usage) = read.map_err(|error| self.at(error))?;
+        let price = self.deployment.as_ref().and_then(|deployment| deployment.price.as_ref());
+        let cost = price.zip(usage.as_ref()).and_then(|(price, usage)| price.cost(usage));
+        let mut reply = self.reply(parts, body);
+        reply.head_mut().cost = cost;
+        Ok(reply)
+    }
+
+    /// A conversation's answer that is read in full, which tells all that a glance would.
+    fn decoded(
+        &self,
+        bytes: &Bytes,
+        restore: &Restore,
+    ) -> Result<(ReplyBody, Option<Usage>), Error> {
+        let dialect = self.plan.dialect;
+        let answer = dialect.decode_reply(Operation::Chat, bytes, restore);
+        let usage = match &answer {
+            Ok(answer) => answer.usage(),
+            // What it took was taken, even if nobody can read what came of it.
+            Err(_) => {
+                let glance = dialect.glance(Operation::Chat, bytes);
+                glance.usage.filter(|_| glance.error.is_none())
+            }
+        };
+        self.report(usage.as_ref());
+        Ok((ReplyBody::Answer(answer?), usage))
+    }
+
+    /// Any other answer: what matters to us is seen at a glance.
+    fn glanced(
+        &self,
+        parts: &response::Parts,
+        bytes: Bytes,
+    ) -> Result<(ReplyBody, Option<Usage>), Error> {
+        let (dialect, operation) = (self.plan.dialect, self.plan.operation);
+        let mut glance = dialect.glance(operation, &bytes);
         if let Some(error) = glance.error {
-            return Err(self.at(error));
+            return Err(error);
         }
         if self.plan.streamed {
-            let error = whole_for_stream(&self.plan, parts, bytes);
-            return Err(self.at(error));
+            return Err(whole_for_stream(&self.plan, parts, bytes));
         }
         if let (None, Some(tokens)) = (&glance.usage, self.plan.estimated) {
             glance.usage = Some(Usage::new(tokens, 0).estimated());
         }
-        if let (Some(scope), Some(usage)) = (&self.scope, &glance.usage) {
-            scope.report_usage(usage);
-        }
+        self.report(glance.usage.as_ref());
         let body = match &self.plan.decode {
             None => ReplyBody::Whole(bytes),
             Some(restore) => {
-                let (dialect, operation) = (self.plan.dialect, self.plan.operation);
-                let answer = dialect.decode_reply(operation, &bytes, restore);
-                let mut answer = answer.map_err(|error| self.at(error))?;
+                let mut answer = dialect.decode_reply(operation, &bytes, restore)?;
                 if let Answer::Embeddings(embeddings) = &mut answer {
                     embeddings.usage = glance.usage;
                 }
                 ReplyBody::Answer(answer)
             }
         };
-        let price = self.deployment.as_ref().and_then(|deployment| deployment.price.as_ref());
-        let cost = price.zip(glance.usage.as_ref()).and_then(|(price, usage)| price.cost(usage));
-        let mut reply = self.reply(parts, body);
-        reply.head_mut().cost = cost;
-        Ok(reply)
+        Ok((body, glance.usage))
+    }
+
+    fn report(&self, usage: Option<&Usage>) {
+        if let (Some(scope), Some(usage)) = (&self.scope, usage) {
+            scope.report_usage(usage);
+        }
     }
 
     fn reply(self, parts: response::Parts, body: ReplyBody) -> Reply {
@@ -230,11 +268,11 @@ fn essence(media_type: &HeaderValue) -> &[u8] {
     bytes.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
-fn whole_for_stream(plan: &Plan, parts: response::Parts, body: Bytes) -> Error {
+fn whole_for_stream(plan: &Plan, parts: &response::Parts, body: Bytes) -> Error {
     let mut said = ProviderError::default();
     said.dialect = Some(plan.dialect);
     said.status = Some(parts.status);
-    said.headers = parts.headers;
+    said.headers = parts.headers.clone();
     said.body = body;
     Error::provider(
         ErrorKind::BadUpstream,

@@ -55,17 +55,22 @@ fn prompt(mut message: Message, chat: &mut Chat) {
 
 /// A message of the operator or the user.
 fn spoken(node: &Node<'_>, role: Role) -> Result<Message, Error> {
-    let mut message = Message::new(role, content(&node.need("content")?)?);
-    let mut mark = None;
+    let mut message = Message::new(role, Vec::new());
+    let (mut said, mut mark) = (None, None);
     node.members(|name, node| {
         match name {
-            "role" | "content" => {}
+            "role" => {}
+            "content" => said = Some(content(&node)?),
             "name" => message.name = Some(node.string()?),
             "cache_control" => mark = Some(cache_mark(&node)?),
             _ => node.keep(OPENAI, &mut message.extras, name)?,
         }
         Ok(())
     })?;
+    message.parts = match said {
+        Some(parts) => parts,
+        None => content(&node.need("content")?)?,
+    };
     mark_last(&mut message.parts, mark);
     Ok(message)
 }

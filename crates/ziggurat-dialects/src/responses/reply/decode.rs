@@ -87,10 +87,11 @@ pub(in crate::responses) fn blame(error: Error) -> Error {
 
 /// The failure that an answer tells, if it tells one. One that was not finished, and is not being written, has failed, too.
 pub(in crate::responses) fn failure(root: &Node<'_>, text: &Str) -> Option<Error> {
-    if let Some(failed) = root.get("error") {
+    let [failed, status] = root.seek(["error", "status"]);
+    if let Some(failed) = failed {
         return Some(error::in_stream(RESPONSES, &failed, text));
     }
-    let status = root.get("status").and_then(|status| status.as_string());
+    let status = status.and_then(|status| status.as_string());
     match status.as_deref() {
         Some(status @ ("failed" | "cancelled")) => {
             Some(malformed(format_args!("the answer is {status}")))
@@ -105,6 +106,7 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
     let mut logprobs = Vec::new();
     let mut status = None;
     let mut reason = None;
+    let mut has_output = false;
     root.members(|name, node| {
         match name {
             "id" => reply.id = node.as_string().unwrap_or_default(),
@@ -118,6 +120,7 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
             }
             "user" => {}
             "output" => {
+                has_output = true;
                 node.items(|_, item| read_item(&item, restore, &mut parts, &mut logprobs))?;
             }
             name if REPEATED.contains(&name) => {}
@@ -125,7 +128,9 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
         }
         Ok(())
     })?;
-    root.need("output")?;
+    if !has_output {
+        root.need("output")?;
+    }
     if let Some(status @ ("queued" | "in_progress")) = status.as_deref() {
         return Err(root.error("invalid_value", format_args!("it is still {status}")));
     }
@@ -145,7 +150,8 @@ fn read_item(
     parts: &mut Vec<Part>,
     logprobs: &mut Vec<Str>,
 ) -> Result<(), Error> {
-    let kind = item.need("type")?.string()?;
+    let [kind, content] = item.seek(["type", "content"]);
+    let kind = kind.map_or_else(|| item.need("type"), Ok)?.string()?;
     if let Some(call) = items::call_kind(&kind) {
         let mut part = items::call(item, call)?;
         if let Content::ToolCall { name, .. } = &mut part.content
@@ -158,7 +164,7 @@ fn read_item(
     }
     match kind.as_str() {
         "message" => {
-            if let Some(content) = item.get("content") {
+            if let Some(content) = content {
                 items::said(&content, parts, logprobs)?;
             }
         }
