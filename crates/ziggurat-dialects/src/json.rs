@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use memchr::{memchr, memchr2, memchr3_iter};
+use memchr::{memchr, memchr2};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -101,32 +101,60 @@ pub(crate) fn shared_text(raw: &str, body: &Str) -> Option<Str> {
     unescape(inner).map(Str::from)
 }
 
+/// How many bytes at the beginning stand for themselves in a JSON string: up to a quote, a backslash or a control character.
+fn plain(bytes: &[u8]) -> usize {
+    /// How many are looked at together, without an early exit, so that the compiler makes it one step.
+    const STEP: usize = 32;
+    const WORD: usize = 8;
+    let is_escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    let mut at = 0;
+    while let Some(step) = bytes[at..].first_chunk::<STEP>()
+        && !step.iter().fold(false, |any, byte| any | is_escaped(*byte))
+    {
+        at += STEP;
+    }
+    // The high bit of each byte that is less; what is wrong of it is above the first that is right.
+    let every = |byte: u8| u64::from_le_bytes([byte; WORD]);
+    let less = |word: u64, than: u8| word.wrapping_sub(every(than)) & !word & every(0x80);
+    while let Some(word) = bytes[at..].first_chunk::<WORD>() {
+        let word = u64::from_le_bytes(*word);
+        let equal = |byte: u8| less(word ^ every(byte), 1);
+        let found = less(word, 0x20) | equal(b'"') | equal(b'\\');
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += WORD;
+    }
+    let rest = &bytes[at..];
+    at + rest.iter().position(|byte| is_escaped(*byte)).unwrap_or(rest.len())
+}
+
 /// The text between the quotes of a JSON string.
 fn unescape(inner: &str) -> Option<String> {
     let bytes = inner.as_bytes();
-    // No early exit, as above.
-    if bytes.iter().fold(false, |any, byte| any | (*byte < 0x20)) {
-        return None;
-    }
     let mut text = String::with_capacity(bytes.len());
     let mut at = 0;
-    while let Some(plain) = memchr2(b'\\', b'"', &bytes[at..]) {
-        text.push_str(inner.get(at..at + plain)?);
-        at += plain + 2;
-        text.push(match (bytes[at - 2], bytes.get(at - 1)?) {
-            (b'\\', b'n') => '\n',
-            (b'\\', b't') => '\t',
-            (b'\\', b'r') => '\r',
-            (b'\\', b'b') => '\u{8}',
-            (b'\\', b'f') => '\u{c}',
-            (b'\\', &byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
-            // Letters by their numbers, which may be halves.
-            (b'\\', b'u') => return serde_json::from_str(&format!("\"{inner}\"")).ok(),
+    loop {
+        let start = at;
+        at += plain(&bytes[at..]);
+        text.push_str(inner.get(start..at)?);
+        match (bytes.get(at), bytes.get(at + 1)) {
+            (None, _) => return Some(text),
+            (Some(b'\\'), Some(escaped)) => text.push(match escaped {
+                b'n' => '\n',
+                b't' => '\t',
+                b'r' => '\r',
+                b'b' => '\u{8}',
+                b'f' => '\u{c}',
+                b'"' | b'\\' | b'/' => char::from(*escaped),
+                // Letters by their numbers, which may be halves.
+                b'u' => return serde_json::from_str(&format!("\"{inner}\"")).ok(),
+                _ => return None,
+            }),
             _ => return None,
-        });
+        }
+        at += 2;
     }
-    text.push_str(inner.get(at..)?);
-    Some(text)
 }
 
 /// Where the string ends whose content, still escaped, begins here.
@@ -436,30 +464,18 @@ impl<'a> Array<'a> {
 
 /// Writes a JSON string.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
-    /// From so many bytes on the next escape is searched for, which takes a few steps to begin.
-    const LONG: usize = 64;
-    let escapes = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
-    // What a search for three bytes does not find.
-    let rare = |byte: &u8| (*byte < 0x20) & (*byte != b'\n');
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
-    let mut written = 0;
-    let mut escape = |out: &mut Vec<u8>, at: usize| {
-        out.extend_from_slice(&bytes[written..at]);
-        escaped(out, bytes[at]);
-        written = at + 1;
-    };
-    if bytes.len() < LONG || bytes.iter().fold(false, |any, byte| any | rare(byte)) {
-        bytes
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| escapes(byte))
-            .for_each(|(at, _)| escape(out, at));
-    } else {
-        memchr3_iter(b'"', b'\\', b'\n', bytes).for_each(|at| escape(out, at));
+    let mut at = 0;
+    loop {
+        let start = at;
+        at += plain(&bytes[at..]);
+        out.extend_from_slice(&bytes[start..at]);
+        let Some(byte) = bytes.get(at) else { break };
+        escaped(out, *byte);
+        at += 1;
     }
-    out.extend_from_slice(&bytes[written..]);
     out.push(b'"');
 }
 
