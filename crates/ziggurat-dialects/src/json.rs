@@ -161,11 +161,13 @@ fn unescape(inner: &str) -> Option<String> {
 pub(crate) fn string_end(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        let found = at + memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[found] == b'"' {
-            return Some(found);
+        // Looking back from a quote is cheaper than stopping at each escape on the way.
+        let quote = at + memchr(b'"', text.get(at..)?)?;
+        let escapes = text[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if escapes % 2 == 0 {
+            return Some(quote);
         }
-        at = found + 2;
+        at = quote + 1;
     }
 }
 

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use memchr::memchr;
 use serde::de::DeserializeOwned;
 use ziggurat_core::{Dialect, Error, Extras, RawJson, Str};
 
@@ -89,6 +88,12 @@ impl<'a> Node<'a> {
             if fraction.bytes().all(|digit| digit == b'0') { whole } else { self.text }
         });
         whole.parse().ok()
+    }
+
+    /// The text of a string that stands here within the value, between its quotes; `None` if it is none.
+    pub(crate) fn text_at(&self, place: &Range<usize>) -> Option<Str> {
+        let quoted = place.start.checked_sub(1)?..place.end + 1;
+        json::shared_text(self.text.get(quoted)?, self.body)
     }
 
     /// Text of the body that this value borrows, sharing the body's buffer.
@@ -296,17 +301,7 @@ fn space(bytes: &[u8], mut at: usize) -> usize {
 
 /// The end of the string that begins at `at`.
 fn string(bytes: &[u8], at: usize) -> Option<usize> {
-    let start = at + 1;
-    let mut at = start;
-    loop {
-        // Looking back from a quote is cheaper than stopping at each escape on the way.
-        let quote = at + memchr(b'"', bytes.get(at..)?)?;
-        at = quote + 1;
-        let escapes = bytes[start..quote].iter().rev().take_while(|b| **b == b'\\').count();
-        if escapes % 2 == 0 {
-            return Some(at);
-        }
-    }
+    Some(at + json::string_end(bytes.get(at + 1..)?)? + 2)
 }
 
 /// The end of the value that begins at `at`. Of what is nested only the brackets are counted.

@@ -1,8 +1,11 @@
 //! Usage: this dialect counts cached input beside the rest, and reasoning inside the output.
 
+use std::ops::Range;
+
 use ziggurat_core::{ServiceTier, Usage};
 
 use crate::json::{Fields, Object};
+use crate::spelled::Spelled;
 
 /// Counts as the provider gives them. Reports within one stream are cumulative: the last one holds, field by field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +53,41 @@ impl Counts {
         let tier = usage.get("service_tier");
         counts.tier = tier.and_then(|word| ServiceTier::parse(word.trim_matches('"')));
         counts
+    }
+
+    /// Reads `usage` as it is nearly always spelled, and where its tier stands. `None`: it has to be read in full.
+    pub(super) fn spelled(object: &mut Spelled<'_>) -> Option<(Self, Option<Range<usize>>)> {
+        let mut counts = Self::default();
+        let mut tier = None;
+        object.members(|name, value| {
+            match name {
+                b"input_tokens" => counts.input = Some(value.count()?),
+                b"cache_read_input_tokens" => counts.cache_read = Some(value.count()?),
+                b"cache_creation_input_tokens" => counts.cache_write = Some(value.count()?),
+                b"output_tokens" => counts.output = Some(value.count()?),
+                b"cache_creation" => value.members(|name, value| {
+                    match name {
+                        b"ephemeral_5m_input_tokens" => {
+                            counts.cache_write_5m = Some(value.count()?)
+                        }
+                        b"ephemeral_1h_input_tokens" => {
+                            counts.cache_write_1h = Some(value.count()?)
+                        }
+                        _ => return None,
+                    }
+                    Some(())
+                })?,
+                b"service_tier" => {
+                    let mut same = value.clone();
+                    let word = std::str::from_utf8(same.word()?).ok()?;
+                    counts.tier = ServiceTier::parse(word);
+                    tier = Some(value.string()?);
+                }
+                _ => value.pass("null")?,
+            }
+            Some(())
+        })?;
+        Some((counts, tier))
     }
 
     /// Reads the counts in `usage`; `None` if it is no object or counts nothing.

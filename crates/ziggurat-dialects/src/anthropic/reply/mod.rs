@@ -1,5 +1,6 @@
 //! Whole answers.
 
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,13 @@ pub(super) fn decode(
     restore: &Restore,
 ) -> Result<Answer, Error> {
     let text = text_of(body)?;
+    if operation == Operation::Chat
+        && let Some(mut reply) = plain::decode(&text)
+    {
+        let parts = reply.choices.iter_mut().flat_map(|choice| &mut choice.parts);
+        parts.for_each(|part| undo(part, restore));
+        return Ok(Answer::Chat(Box::new(reply)));
+    }
     let mut fields = object_of(&text)?;
     if let Some(error) = reported(&fields, &text, body) {
         return Err(error);

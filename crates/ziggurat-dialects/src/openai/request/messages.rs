@@ -8,6 +8,7 @@ use crate::node::Node;
 use crate::openai::OPENAI;
 use crate::openai::wire::{self, ThinkingBlock};
 use crate::openai_api::parts::{audio, cache_mark, call_signature, file_data, result, type_file};
+use crate::spelled::Spelled;
 use crate::{media, tools};
 
 /// Reads the messages and counts them. What the operator says first is the system prompt.
@@ -16,6 +17,12 @@ pub(super) fn decode(node: &Node<'_>, chat: &mut Chat) -> Result<usize, Error> {
     let mut count = 0;
     node.items(|index, node| {
         count += 1;
+        if let Some((role, text)) = plain(&node) {
+            let mut message = Message::new(role, Vec::new());
+            message.parts.extend(Some(text).filter(|text| !text.is_empty()).map(Part::text));
+            add(message.at(index), chat);
+            return Ok(());
+        }
         let role = node.need("role")?;
         let message = match role.string()?.as_str() {
             "system" => spoken(&node, Role::System)?,
@@ -28,15 +35,43 @@ pub(super) fn decode(node: &Node<'_>, chat: &mut Chat) -> Result<usize, Error> {
                 return Err(role.unknown("system, developer, user, assistant, tool, function"));
             }
         };
-        let operator = matches!(message.role, Role::System | Role::Developer);
-        if operator && chat.messages.is_empty() {
-            prompt(message, chat);
-        } else {
-            chat.messages.push(message.at(index));
-        }
+        add(message.at(index), chat);
         Ok(())
     })?;
     Ok(count)
+}
+
+/// A message that is a text and nothing else, as most are: it is read in one pass.
+fn plain(node: &Node<'_>) -> Option<(Role, Str)> {
+    let mut message = Spelled::new(node.text().as_bytes());
+    let (mut role, mut text) = (None, None);
+    message.members(|name, value| {
+        match name {
+            b"role" => {
+                role = Some(match value.word()? {
+                    b"system" => Role::System,
+                    b"developer" => Role::Developer,
+                    b"user" => Role::User,
+                    b"assistant" => Role::Assistant,
+                    _ => return None,
+                });
+            }
+            b"content" => text = Some(value.string()?),
+            _ => return None,
+        }
+        Some(())
+    })?;
+    message.end()?;
+    Some((role?, node.text_at(&text?)?))
+}
+
+fn add(message: Message, chat: &mut Chat) {
+    let operator = matches!(message.role, Role::System | Role::Developer);
+    if operator && chat.messages.is_empty() {
+        prompt(message, chat);
+    } else {
+        chat.messages.push(message);
+    }
 }
 
 /// Adds a leading message to the system prompt. What the prompt has no room for stays with its first part.
