@@ -68,10 +68,10 @@ impl Counts {
                 b"cache_creation" => value.members(|name, value| {
                     match name {
                         b"ephemeral_5m_input_tokens" => {
-                            counts.cache_write_5m = Some(value.count()?)
+                            counts.cache_write_5m = Some(value.count()?);
                         }
                         b"ephemeral_1h_input_tokens" => {
-                            counts.cache_write_1h = Some(value.count()?)
+                            counts.cache_write_1h = Some(value.count()?);
                         }
                         _ => return None,
                     }

@@ -12,13 +12,12 @@ use crate::stops;
 use crate::tools::runnable;
 
 /// What an answer repeats of its request, or says of itself that nobody needs.
-const REPEATED: [&str; 33] = [
+const REPEATED: [&str; 32] = [
     "background",
     "billing",
     "completed_at",
     "context_management",
     "conversation",
-    "error",
     "frequency_penalty",
     "incomplete_details",
     "instructions",
@@ -59,7 +58,9 @@ pub(in crate::responses) fn decode(
     if !root.is_object() {
         return Err(malformed("it is no JSON object"));
     }
-    if let Some(error) = failure(&root, &text) {
+    if operation != Operation::Chat
+        && let Some(error) = failure(&root, &text)
+    {
         return Err(error);
     }
     match operation {
@@ -70,7 +71,8 @@ pub(in crate::responses) fn decode(
             Ok(Answer::TokenCount(TokenCount { input_tokens, estimated: false }))
         }
         Operation::Chat => {
-            let mut reply = chat(&root, restore).map_err(blame)?;
+            let told = |error| failure(&root, &text).unwrap_or_else(|| blame(error));
+            let mut reply = chat(&root, restore).map_err(told)?;
             if let Some(choice) = reply.choices.first_mut() {
                 stops::cut(restore.stops(), choice);
             }
@@ -106,7 +108,7 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
     let mut logprobs = Vec::new();
     let mut status = None;
     let mut reason = None;
-    let mut has_output = false;
+    let (mut has_output, mut has_failed) = (false, false);
     root.members(|name, node| {
         match name {
             "id" => reply.id = node.as_string().unwrap_or_default(),
@@ -115,6 +117,7 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
             "service_tier" => reply.service_tier = node.as_string(),
             "usage" => reply.usage = usage::decode(&node, &usage::RESPONSES),
             "status" => status = node.as_string(),
+            "error" => has_failed = true,
             "incomplete_details" => {
                 reason = node.get("reason").and_then(|reason| reason.as_string());
             }
@@ -131,8 +134,15 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
     if !has_output {
         root.need("output")?;
     }
-    if let Some(status @ ("queued" | "in_progress")) = status.as_deref() {
-        return Err(root.error("invalid_value", format_args!("it is still {status}")));
+    match status.as_deref() {
+        Some(status @ ("queued" | "in_progress")) => {
+            return Err(root.error("invalid_value", format_args!("it is still {status}")));
+        }
+        Some("failed" | "cancelled") => has_failed = true,
+        _ => {}
+    }
+    if has_failed {
+        return Err(root.error("invalid_value", "it has failed"));
     }
     let calls = parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
     let refused = parts.iter().any(|part| matches!(part.content, Content::Refusal { .. }));
