@@ -26,8 +26,17 @@ impl<'a> Spelled<'a> {
     }
 
     fn space(&mut self) {
-        let space = |byte: &&u8| matches!(**byte, b' ' | b'\t' | b'\n' | b'\r');
-        self.at += self.rest().iter().take_while(space).count();
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    /// Passes over a token of one byte if it comes next.
+    fn mark(&mut self, byte: u8) -> bool {
+        self.space();
+        let comes = self.text.get(self.at) == Some(&byte);
+        self.at += usize::from(comes);
+        comes
     }
 
     /// Passes over whole tokens, which have no escapes.
@@ -105,16 +114,20 @@ impl<'a> Spelled<'a> {
         &mut self,
         mut each: impl FnMut(&'a [u8], &mut Self) -> Option<()>,
     ) -> Option<()> {
-        self.pass("{")?;
-        if self.passes("}") {
+        if !self.mark(b'{') {
+            return None;
+        }
+        if self.mark(b'}') {
             return Some(());
         }
         loop {
             let name = self.word()?;
-            self.pass(":")?;
+            if !self.mark(b':') {
+                return None;
+            }
             each(name, self)?;
-            if !self.passes(",") {
-                return self.pass("}");
+            if !self.mark(b',') {
+                return self.mark(b'}').then_some(());
             }
         }
     }

@@ -159,19 +159,25 @@ impl Encoder {
             self.begin(&Start::default());
         }
         out.extend_from_slice(&self.prefix);
-        let mut choice = Object::begin(out);
-        choice.number("index", number);
-        let mut delta = Object::begin(choice.member("delta"));
+        let start = out.len();
+        // It is written for every piece of text: what never changes is not put together each time.
+        out.extend_from_slice(b"{\"index\":");
+        json::integer(out, number);
+        out.extend_from_slice(b",\"delta\":");
+        let mut delta = Object::begin(out);
         write(&mut delta);
         delta.end();
         if let Some(logprobs) = logprobs {
-            choice.raw("logprobs", logprobs.get());
+            out.extend_from_slice(b",\"logprobs\":");
+            out.extend_from_slice(logprobs.get().as_bytes());
         }
+        out.extend_from_slice(b",\"finish_reason\":");
         match finish {
-            Some(word) => choice.text("finish_reason", word),
-            None => choice.raw("finish_reason", "null"),
+            Some(word) => json::string(out, word),
+            None => out.extend_from_slice(b"null"),
         }
-        choice.end_on_one_line().extend_from_slice(b"]}\n\n");
+        json::one_line(&mut out[start..]);
+        out.extend_from_slice(b"}]}\n\n");
     }
 
     fn part_start(&mut self, part: PartId, kind: &PartKind, out: &mut Vec<u8>) {
