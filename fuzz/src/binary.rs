@@ -98,9 +98,10 @@ pub(crate) fn framed(data: &[u8]) -> Vec<u8> {
 struct Indifferent;
 
 impl SideReader for Indifferent {
-    fn read(&mut self, message: &Message, frame: &mut Frame) {
+    fn read(&mut self, message: &Message, frame: &mut Frame) -> Result<(), Error> {
         assert!(message.headers().count() < 256);
         frame.mark(Facts::CONTENT);
+        Ok(())
     }
 
     fn finish(&mut self, _: &mut Frame) -> Result<(), Error> {

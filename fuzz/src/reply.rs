@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Answer, ChatReply, Content, Dialect, LossPolicy, Losses, Operation, Outline, Restore,
+    Answer, ChatReply, Content, Dialect, Extras, LossPolicy, Losses, Operation, Outline, Restore,
 };
 
 use crate::chunks::seed;
@@ -34,10 +34,28 @@ pub(crate) fn reply(dialect: Dialect, data: &[u8]) {
             assert_eq!(usage, reply.usage.unwrap_or_default(), "at a glance");
             assert_eq!(glance.model.unwrap_or_default(), reply.model, "at a glance");
         }
+        if let Answer::Chat(reply) = &answer {
+            reads_in_full(dialect, data, reply, &restore);
+        }
         for caller in DIALECTS {
             written(&answer, dialect, caller, data.len());
         }
     }
+}
+
+/// With a member that nobody knows an answer says the same: some are told by their members alone, and this one is not.
+fn reads_in_full(dialect: Dialect, data: &[u8], reply: &ChatReply, restore: &Restore) {
+    let Some(inner) = data.trim_ascii_end().strip_suffix(b"}") else { return };
+    let comma = if inner.trim_ascii() == b"{" { "" } else { "," };
+    let more = [inner, comma.as_bytes(), b"\"unheard_of\":[0]}"].concat();
+    let read = dialect.decode_reply(Operation::Chat, &more.into(), restore);
+    let Ok(Answer::Chat(read)) = read else { panic!("it is an answer no more: {read:?}") };
+    let known = |reply: &ChatReply| {
+        let mut reply = reply.clone();
+        reply.extras = Extras::default();
+        reply
+    };
+    assert_eq!(known(reply), known(&read), "read in full");
 }
 
 fn written(answer: &Answer, provider: Dialect, caller: Dialect, input: usize) {

@@ -1121,3 +1121,27 @@ mod stranger {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn a_message_is_read_alike_however_it_is_told(
+        role in "system|developer|user|assistant",
+        text in r#"[ -~äé—😀\n\t"\\]{0,40}"#,
+        first in any::<bool>(),
+        spaced in any::<bool>(),
+    ) {
+        let (role, text) = (json!(role).to_string(), json!(text).to_string());
+        let plain = match first {
+            true => format!("{{\"role\":{role},\"content\":{text}}}"),
+            false => format!("{{\"content\":{text},\"role\":{role}}}"),
+        };
+        let plain = if spaced { plain.replace("\":", "\" : ") } else { plain };
+        // What says nothing is nothing, but it is one member more.
+        let more = format!("{},\"name\":null}}", &plain[..plain.len() - 1]);
+        let read = |message: &str| {
+            let user = r#"{"role":"user","content":"Hi"}"#;
+            try_decode(&format!(r#"{{"model":"m","messages":[{message},{user},{message}]}}"#)).unwrap()
+        };
+        prop_assert_eq!(read(&plain), read(&more));
+    }
+}
