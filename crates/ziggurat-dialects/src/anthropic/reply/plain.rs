@@ -48,16 +48,16 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
 
 /// Where the text of the only block stands.
 fn only_text(list: &mut Spelled<'_>) -> Option<Range<usize>> {
-    let mut text = None;
+    let (mut kind, mut text) = (None, None);
     list.pass("[")?;
     list.members(|name, value| {
         match name {
-            b"type" => value.pass("\"text\"")?,
+            b"type" => kind = Some(value.word()?),
             b"text" => text = Some(value.string()?),
             _ => value.pass("null")?,
         }
         Some(())
     })?;
     list.pass("]")?;
-    text
+    text.filter(|_| kind == Some(b"text"))
 }

@@ -120,6 +120,34 @@ fn the_answer_tool_is_text_and_the_answer_has_simply_ended() {
 }
 
 #[test]
+fn an_answer_of_one_text_is_read_as_any_other() {
+    let usage = json!({"input_tokens": 9, "output_tokens": 5, "cache_creation_input_tokens": 2, "service_tier": "priority",
+        "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 0}});
+    let answer = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m",
+        "content": [{"type": "text", "text": "A \"text\".\n"}], "stop_reason": "stop_sequence", "stop_sequence": "\n",
+        "usage": usage, "container": null});
+    let plain = Str::from(answer.to_string());
+    assert!(plain::decode(&plain).is_some());
+    // Each of these says nothing more, but is another spelling.
+    for (name, value) in [("unheard_of", json!([])), ("stop_details", json!({}))] {
+        let mut more = answer.clone();
+        more[name] = value;
+        assert!(plain::decode(&Str::from(more.to_string())).is_none());
+        let mut read_in_full = read(&more, &Restore::default());
+        read_in_full.extras = Extras::default();
+        read_in_full.choices[0].stop.details = None;
+        assert_eq!(read(&answer, &Restore::default()), read_in_full);
+    }
+    for block in
+        [json!({"text": "?"}), json!({"type": "text"}), json!({"type": "image", "text": "?"})]
+    {
+        let mut wrong = answer.clone();
+        wrong["content"] = json!([block]);
+        assert!(plain::decode(&Str::from(wrong.to_string())).is_none());
+    }
+}
+
+#[test]
 fn a_fence_around_asked_for_json_goes() {
     let mut answer = golden();
     answer["content"][1]["text"] = json!("```json\n{}\n```");
