@@ -1,6 +1,6 @@
 //! What a translation costs, beside a bare parse of the same bytes into a tree.
 //!
-//! Requests, whole answers and streamed events of every pair. Where both ends speak the same dialect nothing is translated: the
+//! Requests, whole answers and streamed events of every pair, and a request with its answer from OpenAI's callers. Where both ends speak the same dialect nothing is translated: the
 //! numbers are those of what happens instead. What is "rewritten" was changed by a layer, and is decoded and encoded as any other.
 
 mod support;
@@ -8,6 +8,9 @@ mod support;
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
+use ziggurat_benches::answer;
+use ziggurat_benches::prompt::Prompt;
+use ziggurat_benches::rewritten::Rewritten;
 use ziggurat_core::{
     Ask, Capabilities, CutOptions, Dialect, Losses, Operation, Payload, RawJson, Restore, Segments,
     Str, Target,
@@ -192,6 +195,48 @@ fn reply_body(dialect: Dialect, words: usize) -> Bytes {
     body.to_string().into()
 }
 
+// === both ===
+
+/// The call that `compare` sends to measure throughput: a 2 KiB prompt, answered at once. Beside its translation stands what it
+/// takes to read both bodies into trees, and to write those again.
+fn calls(criterion: &mut Criterion) {
+    let prompt = Prompt {
+        dialect: answer::Dialect::Openai,
+        model: "asked".to_owned(),
+        size: 2048,
+        stream: None,
+        key: String::new(),
+    };
+    let request = body_of(&prompt.request("provider").bytes);
+    let rewritten = Rewritten::all();
+    let answers = [(ANTHROPIC, answer::whole(answer::Dialect::Anthropic))].into_iter();
+    let answers = answers.chain(rewritten.iter().map(|one| (one.dialect(), one.whole.clone())));
+    for (provider, answer) in answers {
+        let reply = body_of(&answer);
+        let input = || (request.clone(), reply.clone());
+        let name = format!("call, {provider}: read and written");
+        let both = |(request, reply): (Bytes, Bytes)| {
+            [request, reply].map(|body| parsed(&body).to_string())
+        };
+        measure(criterion, &name, input, both);
+        let name = format!("call, openai to {provider}");
+        let there_and_back = |(request, reply)| {
+            let sent = translated(OPENAI, provider, request);
+            let answer = provider.decode_reply(Operation::Chat, &reply, &Restore::default());
+            let answer = answer.expect("the body is an answer");
+            let written = OPENAI.encode_reply(&answer, &ask(), &mut Losses::default());
+            (sent, written.expect("the answer can be said"))
+        };
+        measure(criterion, &name, input, there_and_back);
+    }
+}
+
+/// What stands behind the head of a message.
+fn body_of(message: &[u8]) -> Bytes {
+    let head = message.windows(4).position(|end| end == b"\r\n\r\n");
+    Bytes::copy_from_slice(&message[head.expect("it has a head") + 4..])
+}
+
 // === streamed events ===
 
 fn events(criterion: &mut Criterion) {
@@ -304,6 +349,6 @@ fn streamed(provider: Dialect, caller: Dialect, chunks: Vec<Bytes>) -> usize {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).warm_up_time(std::time::Duration::from_millis(100)).measurement_time(std::time::Duration::from_millis(400));
-    targets = requests, replies, events
+    targets = requests, replies, calls, events
 }
 criterion_main!(benches);

@@ -33,6 +33,11 @@ impl Rewritten {
         [RESPONSES, GEMINI, CONVERSE, COHERE, OLLAMA].map(Self::new).into()
     }
 
+    /// The dialect that it is written in.
+    pub fn dialect(&self) -> ziggurat_core::Dialect {
+        self.dialect
+    }
+
     fn new(dialect: ziggurat_core::Dialect) -> Self {
         let mut ask = Ask::new(Operation::Chat, "model-at-provider");
         ask.call_id = Str::from("8f14e45fceea167a5a36dedd4bea2543");
