@@ -27,6 +27,14 @@ pub(crate) fn reply(dialect: Dialect, data: &[u8]) {
                 continue;
             }
         };
+        // Who decodes an answer does not look at it before: what a glance refuses must be refused here as well. Names that come twice
+        // have no outline, and the last of them counts where an answer is decoded.
+        let has_outline = std::str::from_utf8(data).is_ok_and(|text| Outline::read(text).is_ok());
+        assert!(
+            glance.error.is_none() || !has_outline,
+            "only a glance refuses: {:?}",
+            glance.error
+        );
         if let Answer::Chat(reply) = &answer
             && glance.error.is_none()
         {

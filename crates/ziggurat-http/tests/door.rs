@@ -359,6 +359,37 @@ async fn anthropics_clients_find_the_requests_name_where_they_look_for_it() {
     assert!(answer.header("request-id").starts_with("req_"), "the provider's own name for it");
 }
 
+/// What it took was taken, whatever came of it.
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_an_error_and_its_tokens_are_booked() {
+    let provider = FakeProvider::bare().spawn().await;
+    let answer = |content: &str, usage: &str| {
+        format!(
+            r#"{{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{content}],"stop_reason":"end_turn"{usage}}}"#
+        )
+    };
+    let usage = r#","usage":{"input_tokens":7,"output_tokens":5}"#;
+    let text = r#"{"type":"text","text":"Hi"}"#;
+    let error =
+        r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#.to_owned();
+    for (body, status, tokens) in [
+        (answer(text, usage), 200, 12),
+        (answer(r#"{"type":"text"}"#, usage), 502, 12),
+        (answer(r#"{"type":"text"}"#, ""), 502, 0),
+        (answer(text, usage).replace("]", ""), 502, 0),
+        (error, 503, 0),
+    ] {
+        let ledger = Ledger::default();
+        let gateway = Gateway::over(ledger.over(stack(anthropic(&provider)))).await;
+        provider.always(Script::reply(200, &[("content-type", "application/json")], body.clone()));
+        let hello = r#"{"model":"asked","messages":[{"role":"user","content":"Hello!"}]}"#;
+        let answer = gateway.post("/v1/chat/completions", hello).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        let outcome = ledger.outcome().await;
+        assert_eq!((outcome.tokens(), outcome.is_success()), (tokens, status == 200), "{body}");
+    }
+}
+
 #[tokio::test]
 async fn http2_is_spoken_as_well() {
     let provider = FakeProvider::openai().spawn().await;
