@@ -3,11 +3,12 @@
 //! Nearly all chunks carry a piece of text and nothing else, in one spelling. They are recognised by their bytes; all others are
 //! decoded. So the facts are the decoder's own, and the common chunk costs a few searches.
 
-use ziggurat_core::{CutOptions, Error, Event, Facts, Frame, Restore};
+use ziggurat_core::{CutOptions, Error, Facts, Frame, Restore};
 
 use super::choice::Flow;
 use super::decode::{Decoder, Kind};
 use super::piece::{Piece, What};
+use crate::framing::fresh::Fresh;
 use crate::framing::sse::{SideReader, SseEvent, Verdict};
 use crate::openai_api::error;
 
@@ -16,13 +17,13 @@ use crate::openai_api::error;
 pub(crate) struct Side {
     decoder: Decoder,
     withhold_usage: bool,
-    scratch: Vec<Event>,
+    fresh: Fresh,
 }
 
 impl Side {
     pub(crate) fn new(options: &CutOptions) -> Self {
         let decoder = Decoder::new(&Restore::default());
-        Self { decoder, withhold_usage: options.withhold_usage, scratch: Vec::new() }
+        Self { decoder, withhold_usage: options.withhold_usage, fresh: Fresh::default() }
     }
 
     /// Takes a chunk that holds nothing but a piece of text or of arguments.
@@ -35,20 +36,14 @@ impl Side {
             What::Arguments(_) => return false,
         };
         if piece.text.is_empty() {
-            self.decoder.skip(0, None, &mut self.scratch);
+            self.decoder.skip(0, None, &mut self.fresh.events);
         } else {
-            self.decoder.skip(0, flow, &mut self.scratch);
+            self.decoder.skip(0, flow, &mut self.fresh.events);
             frame.mark(Facts::CONTENT);
             frame.set_contents(frame.contents().saturating_add(1));
         }
-        self.scratch.clear();
+        self.fresh.events.clear();
         true
-    }
-
-    fn learn(&mut self, frame: &mut Frame) {
-        for event in self.scratch.drain(..) {
-            frame.learn(&event);
-        }
     }
 }
 
@@ -63,8 +58,8 @@ impl SideReader for Side {
         {
             return Verdict::Pass;
         }
-        let kind = self.decoder.read(event, &mut self.scratch);
-        self.learn(frame);
+        let kind = self.decoder.read(event, &mut self.fresh.events);
+        self.fresh.deliver(frame);
         match kind {
             Err(_) => Verdict::Malformed,
             Ok(Kind::UsageOnly) if self.withhold_usage => Verdict::Withhold,
