@@ -9,9 +9,10 @@ use std::path::Path;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use ziggurat_core::{Error, LossPolicy, Operation};
+use ziggurat_dialects::OPENAI;
 use ziggurat_testkit::golden;
 
-use crate::harness::{Out, Setting, dialect};
+use crate::harness::{Out, Setting, data, dialect};
 
 #[test]
 fn requests_come_out_as_approved() {
@@ -51,6 +52,69 @@ fn streams_come_out_as_approved_however_they_come_in() {
         }
         out
     });
+}
+
+/// Pieces of every kind, several of each in a row: the first opens a part, and those behind it are told by their bytes.
+#[test]
+fn pieces_are_read_alike_however_they_are_spelled() {
+    let function = |rest: &str| format!(r#"{{"tool_calls":[{{"index":0,{rest}}}]}}"#);
+    let deltas = [
+        r#"{"role":"assistant","reasoning_content":"Hm, "}"#.to_owned(),
+        r#"{"reasoning_content":"\"so\""}"#.to_owned(),
+        r#"{"reasoning_content":" it is."}"#.to_owned(),
+        r#"{"content":"It "}"#.to_owned(),
+        r#"{"content":"said \"é€😀\\\"\n"}"#.to_owned(),
+        r#"{"content":" twice."}"#.to_owned(),
+        function(r#""id":"c1","type":"function","function":{"name":"f","arguments":""}"#),
+        function(r#""function":{"arguments":"{\"a\":"}"#),
+        function(r#""function":{"arguments":"\"b\\n\""}"#),
+        function(r#""function":{"arguments":"}"}"#),
+    ];
+    let chunk = |delta: &str, finish: &str| {
+        format!(
+            "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n"
+        )
+    };
+    let mut stream: String = deltas.iter().map(|delta| chunk(delta, "null")).collect();
+    stream += &chunk("{}", "\"tool_calls\"");
+    stream += "data: [DONE]\n\n";
+    for provider in ziggurat_dialects::all().iter().copied() {
+        let written = Setting::new(provider, OPENAI).stream(&stream, usize::MAX);
+        let setting = Setting::new(OPENAI, provider);
+        let read = |stream: &str| said(&setting.stream(stream, usize::MAX));
+        let (thought, text, arguments) = read(&written);
+        assert_eq!(thought, "Hm, \"so\" it is.", "{provider}: {written}");
+        assert_eq!(text, "It said \"é€😀\\\"\n twice.", "{provider}: {written}");
+        assert_eq!(arguments, r#"{"a":"b\n"}"#, "{provider}: {written}");
+        // Bedrock's own padding.
+        let padded = |line: &str| match line.starts_with("contentBlockDelta") {
+            true => format!("{},\"p\":\"abcdefgh\"}}", &line[..line.len() - 1]),
+            false => line.to_owned(),
+        };
+        let padded = written.split('\n').map(padded).collect::<Vec<_>>().join("\n");
+        for other in [spaced(&written), with_more(&written), padded] {
+            let said = read(&other);
+            assert_eq!(
+                (&said.0, &said.1, &said.2),
+                (&thought, &text, &arguments),
+                "{provider}: {other}"
+            );
+        }
+    }
+}
+
+/// What a stream of OpenAI's says: reasoning, text, and the arguments of its call.
+fn said(stream: &str) -> (String, String, String) {
+    let (mut thought, mut text, mut arguments) = Default::default();
+    for chunk in data(stream) {
+        assert!(chunk.get("error").is_none(), "{stream}");
+        let delta = &chunk["choices"][0]["delta"];
+        let mut add = |all: &mut String, more: &Value| all.push_str(more.as_str().unwrap_or(""));
+        add(&mut thought, &delta["reasoning_content"]);
+        add(&mut text, &delta["content"]);
+        add(&mut arguments, &delta["tool_calls"][0]["function"]["arguments"]);
+    }
+    (thought, text, arguments)
 }
 
 /// The stream with spaces between the tokens of its events, as some servers write them.
