@@ -109,7 +109,7 @@ fn said(stream: &str) -> (String, String, String) {
     for chunk in data(stream) {
         assert!(chunk.get("error").is_none(), "{stream}");
         let delta = &chunk["choices"][0]["delta"];
-        let mut add = |all: &mut String, more: &Value| all.push_str(more.as_str().unwrap_or(""));
+        let add = |all: &mut String, more: &Value| all.push_str(more.as_str().unwrap_or(""));
         add(&mut thought, &delta["reasoning_content"]);
         add(&mut text, &delta["content"]);
         add(&mut arguments, &delta["tool_calls"][0]["function"]["arguments"]);
