@@ -1,5 +1,6 @@
 //! JSON read by borrowing and written without a tree, for all dialects.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use memchr::{memchr, memchr2};
@@ -84,12 +85,16 @@ pub(crate) fn read_float(text: &str, at: At<'_>) -> Result<f64, Error> {
     Ok(text.trim().parse().unwrap_or(near))
 }
 
+/// Strings of so many bytes are not unescaped before they are read.
+const MAY_STAY: usize = 130;
+
 /// Reads a JSON string, sharing `body` where it holds no escapes.
 pub(crate) fn read_text(raw: &str, body: &Str, at: At<'_>) -> Result<Str, Error> {
     shared_text(raw, body).ok_or_else(|| at.error("a string is expected"))
 }
 
-/// The text of a JSON string, sharing `body` where it holds no escapes; `None` if it is no string.
+/// The text of a JSON string, sharing `body` where it holds no escapes, or is long and stays as it is spelled until it is read; `None`
+/// if it is no string.
 pub(crate) fn shared_text(raw: &str, body: &Str) -> Option<Str> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     if memchr(b'\\', inner.as_bytes()).is_none() {
@@ -98,7 +103,12 @@ pub(crate) fn shared_text(raw: &str, body: &Str) -> Option<Str> {
         let control = inner.bytes().fold(false, |any, byte| any | (byte < 0x20));
         return (!control).then(|| body.slice_ref(inner));
     }
-    unescape(inner).map(Str::from)
+    match raw.len() {
+        MAY_STAY.. => {
+            Str::from_json(body.slice_ref(raw)).or_else(|| unescape(inner).map(Str::from))
+        }
+        _ => unescape(inner).map(Str::from),
+    }
 }
 
 /// How many bytes at the beginning stand for themselves in a JSON string: up to a quote, a backslash or a control character.
@@ -364,8 +374,8 @@ impl<'a> Object<'a> {
     }
 
     /// A string.
-    pub(crate) fn text(&mut self, name: &str, text: &str) {
-        string(self.member(name), text);
+    pub(crate) fn text(&mut self, name: &str, text: &(impl Text + ?Sized)) {
+        text.write(self.member(name));
     }
 
     /// A value that is JSON already.
@@ -461,6 +471,61 @@ impl<'a> Array<'a> {
     /// Closes it.
     pub(crate) fn end(self) {
         self.out.push(b']');
+    }
+}
+
+/// What is written as a JSON string.
+pub(crate) trait Text {
+    /// Writes it.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+impl Text for str {
+    fn write(&self, out: &mut Vec<u8>) {
+        string(out, self);
+    }
+}
+
+impl Text for String {
+    fn write(&self, out: &mut Vec<u8>) {
+        string(out, self);
+    }
+}
+
+impl Text for Str {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self.as_json() {
+            // What came as JSON goes as it came.
+            Some(json) => out.extend_from_slice(json.as_bytes()),
+            None => string(out, self),
+        }
+    }
+}
+
+impl<T: Text + ToOwned<Owned: Text> + ?Sized> Text for Cow<'_, T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Cow::Borrowed(text) => text.write(out),
+            Cow::Owned(text) => text.write(out),
+        }
+    }
+}
+
+impl<T: Text + ?Sized> Text for &T {
+    fn write(&self, out: &mut Vec<u8>) {
+        (**self).write(out);
+    }
+}
+
+/// Texts in a row with `between` between them. One alone is not copied, nor read.
+pub(crate) fn joined<'a>(texts: &[&'a Str], between: &str) -> Cow<'a, Str> {
+    match texts {
+        [] => Cow::Owned(Str::new()),
+        [only] => Cow::Borrowed(only),
+        _ => {
+            let texts: Vec<&str> = texts.iter().map(|text| text.as_str()).collect();
+            Cow::Owned(texts.join(between).into())
+        }
     }
 }
 

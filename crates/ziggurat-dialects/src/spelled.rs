@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ziggurat_core::Str;
+use ziggurat_core::{RawJson, Str};
 
 use crate::json::{shared_text, string_end};
 
@@ -75,19 +75,43 @@ impl<'a> Spelled<'a> {
 
     /// A whole number that is not negative.
     pub(crate) fn count(&mut self) -> Option<u64> {
+        self.number(false)
+    }
+
+    /// A whole number that is not negative, and may be written as a float.
+    pub(crate) fn whole(&mut self) -> Option<u64> {
+        self.number(true)
+    }
+
+    fn number(&mut self, floats: bool) -> Option<u64> {
         self.space();
         let rest = self.rest();
         let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let digits = &rest[..length];
+        let (digits, mut behind) = rest.split_at(length);
         if length == 0 || (length > 1 && digits[0] == b'0') {
             return None;
         }
+        if floats && let [b'.', b'0', fraction @ ..] = behind {
+            let zeros = fraction.iter().take_while(|digit| **digit == b'0').count();
+            behind = &fraction[zeros..];
+        }
         // What is no end of a number here makes it another one.
-        if let Some(b'.' | b'e' | b'E') = rest.get(length) {
+        if let Some(b'.' | b'e' | b'E' | b'0'..=b'9') = behind.first() {
             return None;
         }
-        self.at += length;
+        self.at += rest.len() - behind.len();
         std::str::from_utf8(digits).ok()?.parse().ok()
+    }
+
+    /// What `read` reads, and where it stands.
+    pub(crate) fn placed<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<(T, Range<usize>)> {
+        self.space();
+        let start = self.at;
+        let value = read(self)?;
+        Some((value, start..self.at))
     }
 
     /// A string without escapes.
@@ -137,6 +161,11 @@ impl<'a> Spelled<'a> {
         self.space();
         self.rest().is_empty().then_some(())
     }
+}
+
+/// The value that [`Spelled::placed`] found in `body`.
+pub(crate) fn value_at(place: Range<usize>, body: &Str) -> Option<RawJson> {
+    RawJson::parse(body.slice_ref(body.get(place)?)).ok()
 }
 
 /// The text of a string that [`Spelled::string`] found in `body`. `None` if it is no string of JSON.
@@ -241,6 +270,19 @@ mod tests {
         }
         for text in ["", "-7", "7e2", "99999999999999999999999"] {
             assert_eq!(Spelled::new(text.as_bytes()).count(), None, "{text}");
+            assert_eq!(Spelled::new(text.as_bytes()).whole(), None, "{text}");
+        }
+        for (text, expected) in [
+            ("7", Some(7)),
+            ("70.0,", Some(70)),
+            ("0.000", Some(0)),
+            ("7.", None),
+            ("7.01", None),
+            ("7.0e1", None),
+        ] {
+            let mut spelled = Spelled::new(text.as_bytes());
+            assert_eq!(spelled.whole(), expected, "{text}");
+            assert!(expected.is_none() || spelled.passes(",") || spelled.end().is_some());
         }
     }
 }

@@ -220,9 +220,27 @@ impl Part {
     /// The text, if it is one.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
+        self.shared_text().map(Str::as_str)
+    }
+
+    /// The text, if it is one, without reading it.
+    #[must_use]
+    pub fn shared_text(&self) -> Option<&Str> {
         match &self.content {
             Content::Text { text, .. } => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether it is text without a letter.
+    #[must_use]
+    pub fn is_empty_text(&self) -> bool {
+        self.shared_text().is_some_and(Str::is_empty)
+    }
+
+    /// Whether it is text.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.shared_text().is_some()
     }
 }

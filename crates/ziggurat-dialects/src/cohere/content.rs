@@ -3,11 +3,11 @@
 use ziggurat_core::{Extras, RawJson};
 
 use super::COHERE;
-use crate::json::{Array, Object};
+use crate::json::{Array, Object, Text};
 use crate::tools::free_arguments;
 
 /// Writes a content of this kind, whose member has the kind's name.
-pub(super) fn write_text(out: &mut Vec<u8>, kind: &'static str, text: &str) {
+pub(super) fn write_text(out: &mut Vec<u8>, kind: &'static str, text: &(impl Text + ?Sized)) {
     let mut object = Object::begin(out);
     object.text("type", kind);
     object.text(kind, text);

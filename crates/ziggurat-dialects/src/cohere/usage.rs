@@ -1,8 +1,14 @@
 //! Usage: the tokens that were read and written, and beside them those that are billed. Cached tokens are among the tokens read.
 
+use std::ops::Range;
+
 use ziggurat_core::{BilledTokens, RawJson, Usage};
 
 use crate::json::{Fields, Object};
+use crate::spelled::Spelled;
+
+/// Tokens read and written.
+type Pair = (Option<u64>, Option<u64>);
 
 /// Reads the counts; `None` if there is none. Numbers come as floats. Where only what is billed is told, that is what there is.
 pub(super) fn read(usage: &str) -> Option<Usage> {
@@ -10,20 +16,61 @@ pub(super) fn read(usage: &str) -> Option<Usage> {
     let pair = |name| {
         let counts: Fields<'_> = serde_json::from_str(fields.get(name)?).ok()?;
         let count = |name| counts.get(name).and_then(whole);
-        let pair = (count("input_tokens"), count("output_tokens"));
-        (pair != (None, None)).then_some(pair)
+        said((count("input_tokens"), count("output_tokens")))
     };
-    let billed = pair("billed_units");
-    let (input, output) = pair("tokens").or(billed)?;
+    let cached = fields.get("cached_tokens").and_then(whole);
+    usage_of(pair("tokens"), pair("billed_units"), cached)
+}
+
+/// Counts, if any is told.
+fn said(pair: Pair) -> Option<Pair> {
+    (pair != (None, None)).then_some(pair)
+}
+
+fn usage_of(tokens: Option<Pair>, billed: Option<Pair>, cached: Option<u64>) -> Option<Usage> {
+    let (input, output) = tokens.or(billed)?;
     let mut usage = Usage::default();
     usage.billed = billed
         .filter(|billed| *billed != (input, output))
         .map(|(input, output)| BilledTokens::new(input.unwrap_or(0), output.unwrap_or(0)));
     // Zero is what servers say that know no cache.
-    usage.cache_read = fields.get("cached_tokens").and_then(whole).filter(|cached| *cached > 0);
+    usage.cache_read = cached.filter(|cached| *cached > 0);
     usage.input = input.map(|input| input.saturating_sub(usage.cache_read.unwrap_or(0)));
     usage.output = output;
     Some(usage)
+}
+
+/// Reads the counts as they are nearly always spelled, with where it stands what is billed. `None`: they have to be read in full.
+pub(super) fn spelled(object: &mut Spelled<'_>) -> Option<(Option<Usage>, Option<Range<usize>>)> {
+    let (mut tokens, mut billed, mut cached, mut place) = (None, None, None, None);
+    object.members(|name, value| {
+        match name {
+            b"tokens" => tokens = spelled_pair(value)?,
+            b"billed_units" => {
+                let (pair, at) = value.placed(spelled_pair)?;
+                (billed, place) = (pair, Some(at));
+            }
+            b"cached_tokens" => cached = Some(value.whole()?),
+            _ => return None,
+        }
+        Some(())
+    })?;
+    Some((usage_of(tokens, billed, cached), place))
+}
+
+fn spelled_pair(object: &mut Spelled<'_>) -> Option<Option<Pair>> {
+    let mut pair = (None, None);
+    object.members(|name, value| {
+        let count = Some(value.whole()?);
+        match name {
+            b"input_tokens" => pair.0 = count,
+            b"output_tokens" => pair.1 = count,
+            // Searches and the like are billed beside the tokens.
+            _ => {}
+        }
+        Some(())
+    })?;
+    Some(said(pair))
 }
 
 /// What is billed, as the provider told it.

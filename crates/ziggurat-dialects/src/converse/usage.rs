@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use ziggurat_core::{ServiceTier, Str, Usage};
 
 use crate::json::{self, Array, Fields, Object};
+use crate::spelled::Spelled;
 
 /// Takes the counts out of `usage`. What is no number tells nothing.
 pub(super) fn take(usage: &mut Fields<'_>, body: &Str) -> Usage {
@@ -44,6 +45,23 @@ pub(super) fn read(told: &Fields<'_>, body: &Str) -> Option<Usage> {
     let word = tier.and_then(|tier| json::shared_text(tier.get("type")?, body));
     counts.tier = word.and_then(|word| ServiceTier::parse(&word));
     Some(counts)
+}
+
+/// Reads `usage` as it is nearly always spelled. `None`: it has to be read in full.
+pub(super) fn spelled(object: &mut Spelled<'_>) -> Option<Option<Usage>> {
+    let mut counts = Usage::default();
+    object.members(|name, value| {
+        let count = Some(value.count()?);
+        match name {
+            b"inputTokens" => counts.input = count,
+            b"outputTokens" => counts.output = count,
+            b"cacheReadInputTokens" => counts.cache_read = count,
+            b"cacheWriteInputTokens" => counts.cache_write = count,
+            _ => {}
+        }
+        Some(())
+    })?;
+    Some((counts != Usage::default()).then_some(counts))
 }
 
 /// Writes the members of `usage`. Clients do arithmetic with them, so that what nobody told is 0.

@@ -1,5 +1,7 @@
 //! Usage: this dialect counts cached tokens inside the prompt, and thoughts beside the answer.
 
+use std::ops::Range;
+
 use ziggurat_core::Usage;
 
 use super::camel::members;
@@ -95,16 +97,30 @@ pub(super) fn take(fields: &mut Fields<'_>) -> Option<Usage> {
     counts.usage()
 }
 
-/// Reads `usageMetadata` as it is nearly always spelled. `None`: it has to be read in full.
-pub(super) fn spelled(object: &mut Spelled<'_>) -> Option<Option<Usage>> {
+/// Reads `usageMetadata` as it is nearly always spelled. `None`: it has to be read in full. `rest` is told the name and the place of
+/// what the superset has no field for.
+pub(super) fn spelled<'a>(
+    object: &mut Spelled<'a>,
+    mut rest: impl FnMut(&'a [u8], Range<usize>),
+) -> Option<Option<Usage>> {
     let mut counts = Counts::default();
     object.members(|name, value| {
+        let (audio, place) = match name {
+            b"promptTokensDetails"
+            | b"candidatesTokensDetails"
+            | b"cacheTokensDetails"
+            | b"toolUsePromptTokensDetails" => value.placed(spelled_audio)?,
+            b"trafficType" | b"serviceTier" => value.placed(|value| value.word().map(|_| None))?,
+            name => {
+                *counts.of(name)? = Some(value.count()?);
+                return Some(());
+            }
+        };
+        rest(name, place);
         match name {
-            b"promptTokensDetails" => counts.audio_input = spelled_audio(value)?,
-            b"candidatesTokensDetails" => counts.audio_output = spelled_audio(value)?,
-            b"cacheTokensDetails" | b"toolUsePromptTokensDetails" => drop(spelled_audio(value)?),
-            b"trafficType" | b"serviceTier" => drop(value.word()?),
-            name => *counts.of(name)? = Some(value.count()?),
+            b"promptTokensDetails" => counts.audio_input = audio,
+            b"candidatesTokensDetails" => counts.audio_output = audio,
+            _ => {}
         }
         Some(())
     })?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ziggurat_core::{Content, Error, Extras, Losses, Message, Part, Role, Str};
 
-use super::answers;
+use super::{answers, has_results};
 use crate::Names;
 
 /// Said in place of a result that nobody recorded.
@@ -15,6 +15,9 @@ const NO_RESULT: &str = "No result was recorded for this call.";
 ///
 /// Assistant messages in a row are one turn.
 pub fn attach_results(messages: &mut Vec<Message>, results_by: Role) {
+    if messages.iter().all(|message| !message.parts.is_empty() && !has_results(message)) {
+        return;
+    }
     let mut source = std::mem::take(messages);
     let mut at = 0;
     while at < source.len() {
@@ -74,6 +77,10 @@ pub fn repair_pairs(
     names: Names,
     losses: &mut Losses,
 ) -> Result<(), Error> {
+    let is_whole = |message: &Message| !message.parts.is_empty() && !has_results(message);
+    if messages.iter().all(|message| is_whole(message) && call_ids(message).next().is_none()) {
+        return Ok(());
+    }
     let mut open = Calls::default();
     let mut turn = None;
     for mut message in std::mem::take(messages) {

@@ -69,6 +69,6 @@ fn wrap(message: Message, names: Names, losses: &mut Losses) -> Message {
     let mut wrapped = Message::new(Role::User, vec![text]);
     wrapped.at = message.at;
     // What is no text stays, for the encoder to say what it thinks of it.
-    wrapped.parts.extend(message.parts.into_iter().filter(|part| part.as_text().is_none()));
+    wrapped.parts.extend(message.parts.into_iter().filter(|part| !part.is_text()));
     wrapped
 }

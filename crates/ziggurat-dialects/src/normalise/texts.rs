@@ -1,6 +1,6 @@
 //! Empty texts and white space.
 
-use ziggurat_core::{Content, Message, Part, Role, Str};
+use ziggurat_core::{Content, Message, Part, Role};
 
 /// Drops empty texts, and the messages that this empties. With `blank`, text of nothing but white space counts as empty.
 ///
@@ -19,14 +19,13 @@ pub fn trim_last(messages: &mut [Message]) {
         return;
     };
     if let Some(Part { content: Content::Text { text, .. }, .. }) = last.parts.last_mut() {
-        let trimmed: Str = text.slice_ref(text.trim_end());
-        *text = trimmed;
+        *text = text.trimmed_end();
     }
 }
 
 fn clean(parts: &mut Vec<Part>, blank: bool) {
     parts.retain_mut(|part| match &mut part.content {
-        Content::Text { text, .. } if blank => !text.trim().is_empty(),
+        Content::Text { text, .. } if blank => !text.is_blank(),
         Content::Text { text, .. } => !text.is_empty(),
         Content::ToolResult { parts, .. } => {
             clean(parts, blank);

@@ -110,37 +110,32 @@ impl Params {
             value.as_ref().map(|value| value.get().to_owned())
         };
         let speaks = chat.modalities.iter().any(|kind| kind != "text");
-        let lost = [
-            (N, chat.n.filter(|n| *n != 1).map(|n| n.to_string()), Grave),
-            (MinP, not(sampling.min_p, 0.0), Harmless),
-            (FrequencyPenalty, not(sampling.frequency_penalty, 0.0), Harmless),
-            (PresencePenalty, not(sampling.presence_penalty, 0.0), Harmless),
-            (RepetitionPenalty, not(sampling.repetition_penalty, 1.0), Harmless),
-            (Seed, sampling.seed.map(|seed| seed.to_string()), Harmless),
-            (Logprobs, chat.logprobs.map(|_| "true".to_owned()), Doubtful),
-            (LogitBias, raw(&chat.logit_bias).filter(|bias| bias != "{}"), Harmless),
-            (Verbosity, quoted(&chat.verbosity), Harmless),
-            (Modalities, speaks.then(|| list(&chat.modalities)), Grave),
-            (Audio, raw(&chat.audio), Harmless),
-            (Metadata, raw(&chat.metadata).filter(|labels| labels != "{}"), Harmless),
-            (Store, chat.store.filter(|store| *store).map(|_| "true".to_owned()), Harmless),
-            (CacheKey, quoted(&chat.cache.key), Harmless),
-            (CacheRetention, quoted(&chat.cache.retention), Harmless),
-            (Prediction, raw(&chat.prediction), Harmless),
-            (WebSearch, raw(&chat.web_search), Doubtful),
-        ];
-        for (field, value, severity) in lost {
-            if has.contains(&field) {
-                continue;
-            }
-            let Some(value) = value else { continue };
+        let mut lose = |field: Field, value: Option<String>, severity: Severity| {
+            let Some(value) = value.filter(|_| !has.contains(&field)) else { return Ok(()) };
             let name = scene.names.name(field);
             if losses.passes(name) {
                 self.passed.push((name, value));
-            } else {
-                losses.drop(severity, name, "the target has no such field")?;
+                return Ok(());
             }
-        }
+            losses.drop(severity, name, "the target has no such field")
+        };
+        lose(N, chat.n.filter(|n| *n != 1).map(|n| n.to_string()), Grave)?;
+        lose(MinP, not(sampling.min_p, 0.0), Harmless)?;
+        lose(FrequencyPenalty, not(sampling.frequency_penalty, 0.0), Harmless)?;
+        lose(PresencePenalty, not(sampling.presence_penalty, 0.0), Harmless)?;
+        lose(RepetitionPenalty, not(sampling.repetition_penalty, 1.0), Harmless)?;
+        lose(Seed, sampling.seed.map(|seed| seed.to_string()), Harmless)?;
+        lose(Logprobs, chat.logprobs.map(|_| "true".to_owned()), Doubtful)?;
+        lose(LogitBias, raw(&chat.logit_bias).filter(|bias| bias != "{}"), Harmless)?;
+        lose(Verbosity, quoted(&chat.verbosity), Harmless)?;
+        lose(Modalities, speaks.then(|| list(&chat.modalities)), Grave)?;
+        lose(Audio, raw(&chat.audio), Harmless)?;
+        lose(Metadata, raw(&chat.metadata).filter(|labels| labels != "{}"), Harmless)?;
+        lose(Store, chat.store.filter(|store| *store).map(|_| "true".to_owned()), Harmless)?;
+        lose(CacheKey, quoted(&chat.cache.key), Harmless)?;
+        lose(CacheRetention, quoted(&chat.cache.retention), Harmless)?;
+        lose(Prediction, raw(&chat.prediction), Harmless)?;
+        lose(WebSearch, raw(&chat.web_search), Doubtful)?;
         if chat.extras.dialect != Some(scene.own) {
             for (name, _) in &chat.extras.members {
                 if !losses.passes(name) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use smallvec::SmallVec;
 use ziggurat_core::{
     Content, Error, Extras, Loss, LossAction, Losses, Message, Part, RawJson, Role, Severity,
     Source, Str, ToolCallKind,
@@ -16,7 +17,7 @@ use super::{Scene, Tools};
 use crate::fields::{self, Field};
 use crate::normalise::Conversation;
 use crate::tools::FAILED;
-use crate::{Names, media};
+use crate::{Names, json, media};
 
 /// What else a message may hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +46,7 @@ pub(crate) struct Turn<'a> {
 #[derive(Debug)]
 pub(crate) enum Piece<'a> {
     Text {
-        text: Cow<'a, str>,
+        text: Cow<'a, Str>,
         citations: &'a [RawJson],
     },
     Picture {
@@ -58,6 +59,17 @@ pub(crate) enum Piece<'a> {
     Thought(&'a str),
     /// As the dialect itself wrote it.
     Own(&'a RawJson),
+}
+
+impl<'a> Piece<'a> {
+    fn text(text: &'a Str) -> Self {
+        Self::Text { text: Cow::Borrowed(text), citations: &[] }
+    }
+
+    /// A text of ours.
+    fn made(text: impl Into<Str>) -> Self {
+        Self::Text { text: Cow::Owned(text.into()), citations: &[] }
+    }
 }
 
 /// A call, by the names that are sent.
@@ -95,7 +107,7 @@ impl<'a> Turn<'a> {
     /// About how many bytes it takes when it is written: pictures are nearly all of it.
     pub(crate) fn size_hint(&self) -> usize {
         let pieces = self.pieces.iter().map(|piece| match piece {
-            Piece::Text { text, .. } => text.len() + 32,
+            Piece::Text { text, .. } => text.json_len() + 32,
             Piece::Picture { source: Source::Base64 { data, .. }, .. } => data.len() + 64,
             Piece::Thought(text) => text.len() + 32,
             _ => 128,
@@ -105,19 +117,17 @@ impl<'a> Turn<'a> {
     }
 
     /// The texts, joined by `between`.
-    pub(crate) fn text(&self, between: &str) -> Cow<'_, str> {
-        let mut texts = self.pieces.iter().filter_map(|piece| match piece {
+    pub(crate) fn text(&self, between: &str) -> Cow<'_, Str> {
+        let texts: SmallVec<[&Str; 2]> = self.texts().collect();
+        json::joined(&texts, between)
+    }
+
+    /// The texts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Str> {
+        self.pieces.iter().filter_map(|piece| match piece {
             Piece::Text { text, .. } => Some(text.as_ref()),
             _ => None,
-        });
-        match (texts.next(), texts.next()) {
-            (None, _) => Cow::Borrowed(""),
-            (Some(only), None) => Cow::Borrowed(only),
-            (Some(first), Some(second)) => {
-                let all: Vec<&str> = [first, second].into_iter().chain(texts).collect();
-                Cow::Owned(all.join(between))
-            }
-        }
+        })
     }
 }
 
@@ -185,8 +195,8 @@ impl<'a> Taker<'a, '_, '_> {
     /// What the operator says: text only.
     fn operator(&mut self, part: &'a Part, place: &str) -> Result<Option<Piece<'a>>, Error> {
         self.beside(part, place)?;
-        match part.as_text() {
-            Some(text) => Ok(Some(Piece::Text { text: text.into(), citations: &[] })),
+        match part.shared_text() {
+            Some(text) => Ok(Some(Piece::text(text))),
             None => {
                 let reason = "a system prompt is text only";
                 self.losses.drop(Severity::Grave, place.to_owned(), reason)?;
@@ -259,7 +269,7 @@ impl<'a> Taker<'a, '_, '_> {
 
     fn take_shown(&mut self, pieces: &mut Vec<Piece<'a>>) {
         for (label, piece) in self.shown.drain(..) {
-            pieces.push(Piece::Text { text: format!("[{label}]").into(), citations: &[] });
+            pieces.push(Piece::made(format!("[{label}]")));
             pieces.push(piece);
         }
     }
@@ -284,8 +294,7 @@ impl<'a> Taker<'a, '_, '_> {
             match self.piece(inner, place)? {
                 Some(piece @ Piece::Picture { .. }) => {
                     let label = format!("image {}", self.shown.len() + 1);
-                    let text = format!("[{label} below]").into();
-                    pieces.push(Piece::Text { text, citations: &[] });
+                    pieces.push(Piece::made(format!("[{label} below]")));
                     let reason = "what a tool shows is shown by the user";
                     self.losses.emulate(place.to_owned(), reason);
                     self.shown.push((label, piece));
@@ -296,11 +305,13 @@ impl<'a> Taker<'a, '_, '_> {
         if *is_error {
             // There is no other way to say it.
             match pieces.first_mut() {
-                Some(Piece::Text { text, .. }) => *text = format!("{FAILED}{text}").into(),
-                _ => pieces.insert(0, Piece::Text { text: FAILED.into(), citations: &[] }),
+                Some(Piece::Text { text, .. }) => {
+                    *text = Cow::Owned(format!("{FAILED}{text}").into());
+                }
+                _ => pieces.insert(0, Piece::made(Str::from_static(FAILED))),
             }
         } else if pieces.is_empty() && !self.scene.is_own() {
-            pieces.push(Piece::Text { text: "(empty)".into(), citations: &[] });
+            pieces.push(Piece::made(Str::from_static("(empty)")));
         }
         let name = match name {
             Some(name) => Some(self.tools.name(name)),
@@ -367,11 +378,11 @@ impl<'a> Taker<'a, '_, '_> {
         match &part.content {
             Content::Text { text, citations } => {
                 let citations = if self.scene.is_own() { &citations[..] } else { &[] };
-                Ok(Some(Piece::Text { text: text.as_str().into(), citations }))
+                Ok(Some(Piece::Text { text: Cow::Borrowed(text), citations }))
             }
             Content::Refusal { text } => {
                 self.losses.emulate(place.to_owned(), "a refusal is sent as text");
-                Ok(Some(Piece::Text { text: text.as_str().into(), citations: &[] }))
+                Ok(Some(Piece::text(text)))
             }
             Content::Image { source, detail } => match source {
                 Source::Url(_) if !self.can.picture_urls => {
@@ -432,7 +443,7 @@ impl<'a> Taker<'a, '_, '_> {
         }
         let head: String =
             [title, context].into_iter().flatten().map(|text| format!("{text}\n")).collect();
-        Ok(Some(Piece::Text { text: (head + &text).into(), citations: &[] }))
+        Ok(Some(Piece::made(head + &text)))
     }
 
     /// What a part holds beside its content: marks, and members of another dialect.

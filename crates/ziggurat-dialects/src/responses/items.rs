@@ -3,7 +3,7 @@
 use ziggurat_core::{Content, Error, Part, RawJson, Str, ToolCallKind};
 
 use super::{RESPONSES, wire};
-use crate::json::{self, Array, Object};
+use crate::json::{Array, Object, Text};
 use crate::node::Node;
 use crate::openai_api::parts::{cache_mark, call_signature, write_call_signature};
 use crate::origin::{self, Origin};
@@ -256,9 +256,14 @@ pub(super) fn write_message(out: &mut Vec<u8>, id: &str, status: &str, content: 
 }
 
 /// Writes a text of the answer; annotations and probabilities are lists without brackets.
-pub(super) fn write_text(out: &mut Vec<u8>, text: &str, annotations: &[u8], logprobs: &[u8]) {
+pub(super) fn write_text(
+    out: &mut Vec<u8>,
+    text: &(impl Text + ?Sized),
+    annotations: &[u8],
+    logprobs: &[u8],
+) {
     out.extend_from_slice(br#"{"type":"output_text","text":"#);
-    json::string(out, text);
+    text.write(out);
     out.extend_from_slice(br#","annotations":["#);
     out.extend_from_slice(annotations);
     out.extend_from_slice(br#"],"logprobs":["#);

@@ -29,10 +29,8 @@ pub(super) fn decode(
 ) -> Result<Answer, Error> {
     let text = text_of(body)?;
     if operation == Operation::Chat
-        && let Some(mut reply) = plain::decode(&text)
+        && let Some(reply) = plain::decode(&text, restore)
     {
-        let parts = reply.choices.iter_mut().flat_map(|choice| &mut choice.parts);
-        parts.for_each(|part| undo(part, restore));
         return Ok(Answer::Chat(Box::new(reply)));
     }
     let mut fields = object_of(&text)?;

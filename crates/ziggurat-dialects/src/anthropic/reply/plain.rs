@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use ziggurat_core::{ChatReply, Choice, Part, Str};
+use ziggurat_core::{ChatReply, Choice, Part, Restore, Str};
 
 use crate::anthropic::stop;
 use crate::anthropic::usage::Counts;
 use crate::spelled::{Spelled, text_at};
 
 /// Reads such an answer. `None`: it is another, and has to be read in full.
-pub(super) fn decode(body: &Str) -> Option<ChatReply> {
+pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
     let (mut id, mut model, mut text, mut reason, mut sequence) = (None, None, None, None, None);
     let (mut kind, mut usage) = (None, None);
     let mut answer = Spelled::new(body.as_bytes());
@@ -38,7 +38,9 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
     let sequence = sequence.map(|at| text_at(&at, body).ok_or(())).transpose().ok()?;
     let mut reply = ChatReply::new(read(id)?, read(model)?);
     let stop = stop::decode(&read(reason)?, sequence, None, false);
-    reply.choices.push(Choice::new(0, vec![Part::text(text_at(&text?, body)?)], stop));
+    let mut part = Part::text(text_at(&text?, body)?);
+    super::undo(&mut part, restore);
+    reply.choices.push(Choice::new(0, vec![part], stop));
     if let Some((counts, tier)) = usage {
         reply.usage = Some(counts.usage());
         reply.service_tier = tier.map(|at| text_at(&at, body).ok_or(())).transpose().ok()?;

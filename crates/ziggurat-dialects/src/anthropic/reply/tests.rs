@@ -127,12 +127,12 @@ fn an_answer_of_one_text_is_read_as_any_other() {
         "content": [{"type": "text", "text": "A \"text\".\n"}], "stop_reason": "stop_sequence", "stop_sequence": "\n",
         "usage": usage, "container": null});
     let plain = Str::from(answer.to_string());
-    assert!(plain::decode(&plain).is_some());
+    assert!(plain::decode(&plain, &Restore::default()).is_some());
     // Each of these says nothing more, but is another spelling.
     for (name, value) in [("unheard_of", json!([])), ("stop_details", json!({}))] {
         let mut more = answer.clone();
         more[name] = value;
-        assert!(plain::decode(&Str::from(more.to_string())).is_none());
+        assert!(plain::decode(&Str::from(more.to_string()), &Restore::default()).is_none());
         let mut read_in_full = read(&more, &Restore::default());
         read_in_full.extras = Extras::default();
         read_in_full.choices[0].stop.details = None;
@@ -143,7 +143,7 @@ fn an_answer_of_one_text_is_read_as_any_other() {
     {
         let mut wrong = answer.clone();
         wrong["content"] = json!([block]);
-        assert!(plain::decode(&Str::from(wrong.to_string())).is_none());
+        assert!(plain::decode(&Str::from(wrong.to_string()), &Restore::default()).is_none());
     }
 }
 

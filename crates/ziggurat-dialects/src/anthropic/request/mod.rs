@@ -167,7 +167,7 @@ impl<'a> Plan<'a> {
     fn size_hint(&self) -> usize {
         let parts = self.talk.messages.iter().flat_map(|message| &message.parts);
         let sizes = parts.map(|part| match &part.content {
-            ziggurat_core::Content::Text { text, .. } => text.len() + 32,
+            ziggurat_core::Content::Text { text, .. } => text.json_len() + 32,
             ziggurat_core::Content::Image { source, .. }
             | ziggurat_core::Content::Document { source, .. } => match source {
                 ziggurat_core::Source::Base64 { data, .. } => data.len() + 128,

@@ -6,14 +6,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ziggurat_core::{
     Chat, Content, Error, Extras, Loss, LossAction, Losses, Message, Part, Role, Severity, Source,
-    ToolCallKind,
+    Str, ToolCallKind,
 };
 
 use super::{ANTHROPIC, write};
 use crate::anthropic::block::write_input;
 use crate::anthropic::citation;
 use crate::fields::Field;
-use crate::json::{self, Array, Object};
+use crate::json::{Array, Object, Text};
 use crate::media;
 use crate::plan::{Budget, Scene, Tools, is_trace};
 use crate::tools::ANTHROPIC_IDS;
@@ -57,7 +57,7 @@ fn check_prompt(
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {
-    if part.as_text().is_none() {
+    if !part.is_text() {
         losses.drop(Severity::Grave, path.clone(), "a system prompt is text only")?;
     }
     check_extras(&part.extras, scene, losses, || path)
@@ -263,7 +263,7 @@ impl Writer<'_, '_> {
         if let [part] = parts
             && let Some(text) = plain_text(part)
         {
-            json::string(out, text);
+            text.write(out);
             return;
         }
         let mut array = Array::begin(out);
@@ -400,7 +400,7 @@ impl Writer<'_, '_> {
 }
 
 /// The text of a part that is nothing else.
-fn plain_text(part: &Part) -> Option<&str> {
+fn plain_text(part: &Part) -> Option<&Str> {
     match &part.content {
         Content::Text { text, citations }
             if citations.is_empty() && part.cache.is_none() && part.extras.is_empty() =>

@@ -1,5 +1,7 @@
 //! Whole answers.
 
+mod plain;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use ziggurat_core::{
@@ -25,6 +27,11 @@ pub(super) fn decode(
     restore: &Restore,
 ) -> Result<Answer, Error> {
     let text = text_of(body)?;
+    if operation == Operation::Chat
+        && let Some(reply) = plain::decode(&text, restore)
+    {
+        return Ok(Answer::Chat(Box::new(reply)));
+    }
     let fields = object_of(&text)?;
     if let Some(error) = error::reported(&fields, &text) {
         return Err(error);
@@ -72,7 +79,7 @@ fn decode_chat(mut fields: Fields<'_>, body: &Str, restore: &Restore) -> Result<
     let mut parts = request::assistant(&mut message, said, body, at)?;
     parts.iter_mut().for_each(|part| restored(part, restore));
     // A model that only calls may say an empty text.
-    parts.retain(|part| part.as_text() != Some(""));
+    parts.retain(|part| !part.is_empty_text());
 
     let calls = parts.iter().any(is_call);
     let mut choice = Choice::new(0, parts, stop::decode(word.as_deref(), calls));

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use ziggurat_core::{
     Changes, Chat, EncodedRequest, Error, Losses, OutputFormat, Part, Restore, Role, Severity,
-    Source, Target, ToolChoice, Typed,
+    Source, Str, Target, ToolChoice, Typed,
 };
 
 use super::{documents, params};
 use crate::cohere::{COHERE, content};
 use crate::fields::Field;
-use crate::json::{Array, Object};
+use crate::json::{self, Array, Object};
 use crate::normalise::{Conversation, MidSystem, Profile, normalise};
 use crate::plain_error;
 use crate::plan::{Abilities, Choice, Piece, Scene, Tools, Turn, turns};
@@ -225,9 +225,7 @@ fn assistant(array: &mut Array<'_>, turn: &Turn<'_>) {
     object.text("role", "assistant");
     let texts = || turn.pieces.iter().filter(|piece| matches!(piece, Piece::Text { .. }));
     let planned = usize::from(!turn.calls.is_empty());
-    if planned > 0
-        && let Some(Piece::Text { text, .. }) = texts().next()
-    {
+    if let Some(text) = turn.texts().next().filter(|_| planned > 0) {
         object.text("tool_plan", text);
     }
     let others = || turn.pieces.iter().filter(|piece| !matches!(piece, Piece::Text { .. }));
@@ -239,14 +237,8 @@ fn assistant(array: &mut Array<'_>, turn: &Turn<'_>) {
         }
         list.end();
     } else if planned == 0 || texts().nth(1).is_some() {
-        let said: String = texts()
-            .skip(planned)
-            .map(|piece| match piece {
-                Piece::Text { text, .. } => text.as_ref(),
-                _ => "",
-            })
-            .collect();
-        object.text("content", &said);
+        let said: Vec<&Str> = turn.texts().skip(planned).collect();
+        object.text("content", &json::joined(&said, ""));
     }
     let citations = turn.pieces.iter().flat_map(|piece| match piece {
         Piece::Text { citations, .. } => *citations,

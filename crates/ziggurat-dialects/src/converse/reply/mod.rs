@@ -1,5 +1,6 @@
 //! Whole answers.
 
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,11 @@ pub(super) fn decode(
     restore: &Restore,
 ) -> Result<Answer, Error> {
     let text = text_of(body)?;
+    if operation == Operation::Chat
+        && let Some(reply) = plain::decode(&text, restore)
+    {
+        return Ok(Answer::Chat(Box::new(reply)));
+    }
     let mut fields = object_of(&text)?;
     match operation {
         Operation::Chat => {

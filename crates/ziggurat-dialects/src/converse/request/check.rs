@@ -46,7 +46,7 @@ fn check_prompt(
     losses: &mut Losses,
 ) -> Result<(), Error> {
     let own = part.extras.dialect == Some(CONVERSE);
-    if part.as_text().is_none() && !own {
+    if !part.is_text() && !own {
         losses.drop(Severity::Grave, path.clone(), "a system prompt is text only")?;
     }
     check_extras(&part.extras, scene, losses, || path)

@@ -332,7 +332,7 @@ impl<'a> Plan<'a> {
     fn size_hint(&self) -> usize {
         let parts = self.talk.messages.iter().flat_map(|message| &message.parts);
         let sizes = parts.map(|part| match &part.content {
-            Content::Text { text, .. } => text.len() + 32,
+            Content::Text { text, .. } => text.json_len() + 32,
             Content::Image { source, .. }
             | Content::Video { source }
             | Content::Audio { source }

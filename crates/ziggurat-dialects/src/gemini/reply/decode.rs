@@ -7,6 +7,7 @@ use ziggurat_core::{
     Str, TokenCount, ToolCallKind,
 };
 
+use super::plain;
 use crate::clock::unix_seconds;
 use crate::fence::Fence;
 use crate::gemini::camel::{members, object};
@@ -21,6 +22,11 @@ pub(in crate::gemini) fn decode(
     restore: &Restore,
 ) -> Result<Answer, Error> {
     let text = text_of(body)?;
+    if operation == Operation::Chat
+        && let Some(reply) = plain::decode(&text, restore)
+    {
+        return Ok(Answer::Chat(Box::new(reply)));
+    }
     let mut fields = object_of(&text)?;
     if fields.get("error").is_some() {
         return Err(error::in_body(&text, body.clone()));
@@ -127,7 +133,7 @@ fn candidate(
             part::decode(raw.get(), body, at_parts.index(index), &mut parts)?;
         }
     }
-    parts.retain(|part| part.as_text() != Some("") || !part.extras.is_empty());
+    parts.retain(|part| !part.is_empty_text() || !part.extras.is_empty());
     let cited = grounding::decode(fields.get("groundingMetadata"), fields.get("citationMetadata"));
     cite(&mut parts, &cited, &places);
     let mut calls = 0;
@@ -153,8 +159,8 @@ fn candidate(
 fn cite(parts: &mut [Part], cited: &[grounding::Cited], places: &[usize]) {
     for cited in cited {
         let named = cited.part.and_then(|part| places.get(part)).copied();
-        let first = parts.iter().position(|part| part.as_text().is_some());
-        let of_text = |at: &usize| parts.get(*at).is_some_and(|part| part.as_text().is_some());
+        let first = parts.iter().position(Part::is_text);
+        let of_text = |at: &usize| parts.get(*at).is_some_and(Part::is_text);
         let Some(at) = named.filter(of_text).or(first) else { return };
         if let Content::Text { text, citations } = &mut parts[at].content {
             citations.push(cited.of(text));

@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod plain;
 #[cfg(test)]
 mod tests;
 

@@ -133,7 +133,7 @@ impl<'a> Plan<'a> {
         use ziggurat_core::Source;
         let parts = self.talk.messages.iter().flat_map(|message| &message.parts);
         let sizes = parts.map(|part| match &part.content {
-            Content::Text { text, .. } => text.len() + 32,
+            Content::Text { text, .. } => text.json_len() + 32,
             Content::Image { source: Source::Base64 { data, .. }, .. }
             | Content::Audio { source: Source::Base64 { data, .. } }
             | Content::Video { source: Source::Base64 { data, .. } }

@@ -43,7 +43,7 @@ fn check_prompt(
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {
-    if part.as_text().is_none() && !scene.is_own() {
+    if !part.is_text() && !scene.is_own() {
         losses.drop(Severity::Grave, path.clone(), "a system prompt is text only")?;
     }
     check_mark(part, &path, scene, losses)?;

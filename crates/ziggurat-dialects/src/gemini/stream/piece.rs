@@ -26,7 +26,7 @@ impl Piece {
             match name {
                 // A name that comes twice would count once.
                 b"candidates" if piece.text.start == 0 => piece.candidates(value)?,
-                b"usageMetadata" => piece.usage = usage::spelled(value)?,
+                b"usageMetadata" => piece.usage = usage::spelled(value, |_, _| ())?,
                 b"modelVersion" | b"responseId" | b"createTime" => drop(value.word()?),
                 _ => return None,
             }

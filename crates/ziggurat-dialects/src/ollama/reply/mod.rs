@@ -1,7 +1,10 @@
 //! Whole answers.
 
+mod plain;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 use ziggurat_core::{
     Answer, Ask, ChatReply, Choice, Content, Error, Extras, Glance, Loss, LossAction, Losses,
     Operation, Part, Restore, StopReason, Str, ToolCallKind,
@@ -23,6 +26,11 @@ pub(super) fn decode(
     restore: &Restore,
 ) -> Result<Answer, Error> {
     let text = text_of(body)?;
+    if operation == Operation::Chat
+        && let Some(reply) = plain::decode(&text)
+    {
+        return Ok(Answer::Chat(Box::new(reply)));
+    }
     let fields = object_of(&text)?;
     if let Some(failed) = fields.get("error") {
         return Err(error::in_body(failed, &text));
@@ -166,13 +174,14 @@ fn encode_chat(reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<Byte
     }
     let said = Said::of(choice.map_or(&[][..], |choice| &choice.parts), &mut lost);
 
-    let mut out = Vec::with_capacity(512 + said.text.len() + said.thoughts.len());
+    let text = json::joined(&said.texts, "");
+    let mut out = Vec::with_capacity(512 + text.json_len() + said.thoughts.len());
     let mut object = Object::begin(&mut out);
     object.text("model", if reply.model.is_empty() { &ask.model } else { &reply.model });
     object.text("created_at", &rfc3339(reply.created.unwrap_or(ask.created)));
     let mut message = Object::begin(object.member("message"));
     message.text("role", "assistant");
-    message.text("content", &said.text);
+    message.text("content", &text);
     if !said.thoughts.is_empty() {
         message.text("thinking", &said.thoughts);
     }
@@ -208,7 +217,7 @@ fn encode_chat(reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<Byte
 /// What the parts of an answer say, by the member that says it here.
 #[derive(Default)]
 struct Said<'a> {
-    text: String,
+    texts: SmallVec<[&'a Str; 2]>,
     thoughts: String,
     calls: Vec<&'a Part>,
 }
@@ -222,9 +231,9 @@ impl<'a> Said<'a> {
                     if !citations.is_empty() {
                         lost("citations", "nothing is cited in the caller's dialect");
                     }
-                    said.text.push_str(text);
+                    said.texts.push(text);
                 }
-                Content::Refusal { text } => said.text.push_str(text),
+                Content::Refusal { text } => said.texts.push(text),
                 Content::Reasoning { redacted: Some(_), .. } => {
                     lost("thinking", "it is not meant to be read");
                 }

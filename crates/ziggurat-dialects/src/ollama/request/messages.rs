@@ -145,7 +145,7 @@ fn result(call_id: Str, name: Option<Str>, mut parts: Vec<Part>) -> Part {
             *text = text.slice_ref(rest);
         }
     }
-    parts.retain(|part| part.as_text() != Some(""));
+    parts.retain(|part| !part.is_empty_text());
     Part::new(Content::ToolResult { call_id, name, parts, is_error })
 }
 

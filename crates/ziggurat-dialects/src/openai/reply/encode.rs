@@ -1,13 +1,14 @@
 //! Whole answers, written.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use ziggurat_core::{
     Answer, Ask, ChatReply, Choice, Content, Error, ErrorKind, Extras, Loss, LossAction, Losses,
-    Origin, Part, RawJson, StopReason, TokenCount,
+    Origin, Part, RawJson, StopReason, Str, TokenCount,
 };
 
 use super::MESSAGE;
-use crate::json::{Array, Object};
+use crate::json::{self, Array, Object};
 use crate::openai::{OPENAI, reply_id, request, wire};
 use crate::openai_api::parts::write_call_signature;
 use crate::openai_api::{citation, models, service_tier, usage};
@@ -82,9 +83,9 @@ fn choice(out: &mut Vec<u8>, choice: &Choice, ask: &Ask, losses: &mut Losses) {
     object.raw("logprobs", logprobs);
     let mut message = Object::begin(object.member("message"));
     message.text("role", "assistant");
-    match &said.text {
-        Some(text) => message.text("content", text),
-        None => message.raw("content", "null"),
+    match &said.texts[..] {
+        [] => message.raw("content", "null"),
+        texts => message.text("content", &json::joined(texts, "")),
     }
     match said.refusal {
         Some(refusal) => message.text("refusal", refusal),
@@ -131,7 +132,7 @@ fn call(list: &mut Array<'_>, part: &Part, ask: &Ask, losses: &mut Losses) {
 /// What the parts of an answer say, by the member that says it here.
 #[derive(Default)]
 struct Said<'a> {
-    text: Option<String>,
+    texts: SmallVec<[&'a Str; 2]>,
     refusal: Option<&'a str>,
     thoughts: Vec<&'a Part>,
     annotations: Vec<RawJson>,
@@ -142,15 +143,18 @@ struct Said<'a> {
 impl<'a> Said<'a> {
     fn of(parts: &'a [Part], losses: &mut Losses) -> Self {
         let mut said = Self::default();
-        let mut characters = 0;
+        let is_cited = |part: &Part| matches!(&part.content, Content::Text { citations, .. } if !citations.is_empty());
+        // Citations say which characters they stand behind.
+        let mut characters = parts.iter().any(is_cited).then_some(0);
         for part in parts {
             match &part.content {
                 Content::Text { text, citations } => {
-                    let start = characters;
-                    characters += text.chars().count();
-                    said.text.get_or_insert_default().push_str(text);
+                    said.texts.push(text);
+                    let Some(start) = characters else { continue };
+                    let end = start + text.chars().count();
+                    characters = Some(end);
                     for cited in citations {
-                        match citation::nested(cited, (start, characters)) {
+                        match citation::nested(cited, (start, end)) {
                             Some(annotation) => said.annotations.push(annotation),
                             None => lost(losses, "citations", "only addresses are cited here"),
                         }

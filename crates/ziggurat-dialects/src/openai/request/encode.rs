@@ -135,7 +135,7 @@ fn weight(parts: &[Part]) -> usize {
         _ => 0,
     };
     let one = |part: &Part| match &part.content {
-        Content::Text { text, .. } | Content::Reasoning { text, .. } => text.len(),
+        Content::Text { text, .. } | Content::Reasoning { text, .. } => text.json_len(),
         Content::Image { source: at, .. }
         | Content::Audio { source: at }
         | Content::Document { source: at, .. } => source(at),

@@ -1,5 +1,6 @@
 //! Messages, written.
 
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 use ziggurat_core::{
@@ -8,7 +9,7 @@ use ziggurat_core::{
 
 use super::encode::{Context, extras};
 use super::parts::{part, text_part};
-use crate::json::{Array, Object};
+use crate::json::{self, Array, Object};
 use crate::openai::OPENAI;
 use crate::openai::stream::words;
 use crate::openai::wire;
@@ -422,7 +423,7 @@ fn content(
 ) -> Result<(), Error> {
     let marks = context.model.cache_marks;
     let plain = |(_, part): &Numbered<'_>| {
-        part.as_text().is_some()
+        part.is_text()
             && !(marks && part.cache.is_some())
             && (part.extras.is_empty() || !with_extras)
     };
@@ -431,11 +432,9 @@ fn content(
         for mark in parts.iter().filter_map(|(_, part)| part.cache) {
             write_cache_mark(None, mark, context.model, context.losses)?;
         }
-        let texts: Vec<&str> = parts.iter().filter_map(|(_, part)| part.as_text()).collect();
-        match texts[..] {
-            [text] => object.text("content", text),
-            _ => object.text("content", &texts.join(between.unwrap_or_default())),
-        }
+        let texts = parts.iter().filter_map(|(_, part)| part.shared_text());
+        let texts: SmallVec<[&Str; 2]> = texts.collect();
+        object.text("content", &json::joined(&texts, between.unwrap_or_default()));
         return Ok(());
     }
     let mut list = Array::begin(object.member("content"));

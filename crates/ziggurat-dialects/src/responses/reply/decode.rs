@@ -1,5 +1,7 @@
 //! Whole answers, read.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use ziggurat_core::{
     Answer, ChatReply, Choice, Content, Error, Operation, Part, Restore, Str, TokenCount,
@@ -8,10 +10,11 @@ use ziggurat_core::{
 use crate::node::Node;
 use crate::openai_api::{error, malformed, models, usage};
 use crate::responses::{RESPONSES, items, wire};
+use crate::spelled::Spelled;
 use crate::stops;
 use crate::tools::runnable;
 
-/// What an answer repeats of its request, or says of itself that nobody needs.
+/// What an answer repeats of its request, or says of itself that nobody needs, in the order of the alphabet.
 const REPEATED: [&str; 32] = [
     "background",
     "billing",
@@ -126,7 +129,7 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
                 has_output = true;
                 node.items(|_, item| read_item(&item, restore, &mut parts, &mut logprobs))?;
             }
-            name if REPEATED.contains(&name) => {}
+            name if REPEATED.binary_search(&name).is_ok() => {}
             _ => node.keep(RESPONSES, &mut reply.extras, name)?,
         }
         Ok(())
@@ -153,6 +156,40 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
     Ok(reply)
 }
 
+/// A message that is a text and nothing else, as most are: it is read in one pass.
+fn plain(item: &Node<'_>) -> Option<Str> {
+    let mut message = Spelled::new(item.text().as_bytes());
+    let (mut kind, mut text) = (None, None);
+    message.members(|name, value| {
+        match name {
+            b"type" => kind = Some(value.word()?),
+            b"id" | b"role" | b"status" | b"phase" => drop(value.word()?),
+            b"content" => text = Some(only_text(value)?),
+            _ => return None,
+        }
+        Some(())
+    })?;
+    message.end()?;
+    let text = text.filter(|_| kind == Some(b"message"))?;
+    item.text_at(&text)
+}
+
+fn only_text(list: &mut Spelled<'_>) -> Option<Range<usize>> {
+    let (mut kind, mut text) = (None, None);
+    list.pass("[")?;
+    list.members(|name, value| {
+        match name {
+            b"type" => kind = Some(value.word()?),
+            b"text" => text = Some(value.string()?),
+            b"annotations" | b"logprobs" => value.pass("[]")?,
+            _ => return None,
+        }
+        Some(())
+    })?;
+    list.pass("]")?;
+    text.filter(|_| kind == Some(b"output_text"))
+}
+
 /// Reads one item of an answer.
 fn read_item(
     item: &Node<'_>,
@@ -160,6 +197,10 @@ fn read_item(
     parts: &mut Vec<Part>,
     logprobs: &mut Vec<Str>,
 ) -> Result<(), Error> {
+    if let Some(text) = plain(item) {
+        parts.push(Part::text(text));
+        return Ok(());
+    }
     let [kind, content] = item.seek(["type", "content"]);
     let kind = kind.map_or_else(|| item.need("type"), Ok)?.string()?;
     if let Some(call) = items::call_kind(&kind) {

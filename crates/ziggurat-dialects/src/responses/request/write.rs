@@ -27,19 +27,20 @@ pub(super) fn conversation(
 ) -> Result<(), Error> {
     let marks = context.model.cache_marks;
     let plain = |part: &Part| {
-        part.as_text().is_some()
+        part.is_text()
             && !(marks && part.cache.is_some())
             && (part.extras.is_empty() || part.extras.dialect != Some(RESPONSES))
     };
     let said = system.iter().all(plain);
     if said {
-        let mut texts: Vec<&str> = system.iter().filter_map(Part::as_text).collect();
-        texts.extend(instruction.as_deref());
         for part in system {
             lose_prompt(part, context)?;
         }
+        let instruction = instruction.map(Str::from);
+        let texts = system.iter().filter_map(Part::shared_text).chain(&instruction);
+        let texts: Vec<&Str> = texts.collect();
         if !texts.is_empty() {
-            object.text("instructions", &texts.join("\n\n"));
+            object.text("instructions", &json::joined(&texts, "\n\n"));
         }
     } else if let Some(text) = &instruction {
         object.text("instructions", text);
@@ -177,19 +178,19 @@ fn result(
     let failed = if *is_error { FAILED } else { "" };
     match &parts[..] {
         [] => item.text("output", failed),
-        [only] if only.extras.is_empty() && only.cache.is_none() && only.as_text().is_some() => {
-            let text = only.as_text().unwrap_or_default();
-            if *is_error {
-                item.text("output", &format!("{failed}{text}"));
-            } else {
-                item.text("output", text);
+        [Part { content: Content::Text { text, .. }, extras, cache: None, .. }]
+            if extras.is_empty() =>
+        {
+            match is_error {
+                true => item.text("output", &format!("{failed}{text}")),
+                false => item.text("output", text),
             }
         }
         parts => {
             let mut output = Array::begin(item.member("output"));
             let mut first = *is_error;
             for said in parts {
-                let text = said.as_text().filter(|_| first);
+                let text = first.then(|| said.as_text()).flatten();
                 match text {
                     Some(text) => text_part(output.item(), &format!("{failed}{text}")),
                     None if first => {

@@ -1,0 +1,56 @@
+//! Text that is still spelled as JSON spells it, until somebody reads it.
+
+use std::sync::OnceLock;
+
+use bytestring::ByteString;
+
+/// Shorter strings are unescaped at once, in bytes.
+const SHORT: usize = 128;
+
+/// A string of JSON and, once it is asked for, the text that it means.
+#[derive(Debug)]
+pub(super) struct Spelled {
+    /// With its quotes. All its escapes are known to be of one letter.
+    json: ByteString,
+    text: OnceLock<ByteString>,
+}
+
+impl Spelled {
+    /// Such a string. `None`: it has other escapes than of one letter, it is short, or it is no string of JSON.
+    pub(super) fn new(json: ByteString) -> Option<Self> {
+        let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+        (inner.len() >= SHORT && is_plain(inner.as_bytes()))
+            .then(|| Self { text: OnceLock::new(), json })
+    }
+
+    /// As JSON spells it, with its quotes.
+    pub(super) fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The text.
+    pub(super) fn text(&self) -> &ByteString {
+        self.text.get_or_init(|| {
+            // It was checked when it was made: there is nothing that could be refused.
+            serde_json::from_str::<String>(&self.json).unwrap_or_default().into()
+        })
+    }
+}
+
+/// Whether this may stand between the quotes of a JSON string, with no escapes but of one letter.
+fn is_plain(inner: &[u8]) -> bool {
+    // No early exit: the compiler makes it many bytes a step.
+    if inner.iter().fold(false, |any, byte| any | (*byte < 0x20)) {
+        return false;
+    }
+    let mut rest = inner;
+    loop {
+        let Some(at) = memchr::memchr2(b'\\', b'"', rest) else { return true };
+        match &rest[at..] {
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind @ ..] => {
+                rest = behind;
+            }
+            _ => return false,
+        }
+    }
+}
