@@ -291,7 +291,7 @@ impl<'a> Fields<'a> {
         let mut out = Vec::new();
         let mut object = Object::begin(&mut out);
         for (name, value) in self.iter() {
-            object.raw(name, value);
+            object.raw_named(name, value);
         }
         object.end();
         raw_json(out)
@@ -362,8 +362,20 @@ impl<'a> Object<'a> {
         Self { out, start, empty: true }
     }
 
-    /// Writes a name; the value is for the caller to write.
-    pub(crate) fn member(&mut self, name: &str) -> &mut Vec<u8> {
+    /// Writes a name that needs no escapes; the value is for the caller to write.
+    pub(crate) fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
+        debug_assert_eq!(plain(name.as_bytes()), name.len(), "{name} needs escapes");
+        let comma: &[u8] = if self.empty { b"\"" } else { b",\"" };
+        self.empty = false;
+        self.out.reserve(name.len() + 4);
+        self.out.extend_from_slice(comma);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+
+    /// Writes a name of somebody else's.
+    pub(crate) fn member_named(&mut self, name: &str) -> &mut Vec<u8> {
         if !self.empty {
             self.out.push(b',');
         }
@@ -374,27 +386,32 @@ impl<'a> Object<'a> {
     }
 
     /// A string.
-    pub(crate) fn text(&mut self, name: &str, text: &(impl Text + ?Sized)) {
+    pub(crate) fn text(&mut self, name: &'static str, text: &(impl Text + ?Sized)) {
         text.write(self.member(name));
     }
 
     /// A value that is JSON already.
-    pub(crate) fn raw(&mut self, name: &str, json: &str) {
+    pub(crate) fn raw(&mut self, name: &'static str, json: &str) {
         self.member(name).extend_from_slice(json.as_bytes());
     }
 
+    /// A value that is JSON already, under a name of somebody else's.
+    pub(crate) fn raw_named(&mut self, name: &str, json: &str) {
+        self.member_named(name).extend_from_slice(json.as_bytes());
+    }
+
     /// A whole number.
-    pub(crate) fn number(&mut self, name: &str, number: impl itoa::Integer) {
+    pub(crate) fn number(&mut self, name: &'static str, number: impl itoa::Integer) {
         integer(self.member(name), number);
     }
 
     /// A number.
-    pub(crate) fn float(&mut self, name: &str, number: f64) {
+    pub(crate) fn float(&mut self, name: &'static str, number: f64) {
         float(self.member(name), number);
     }
 
     /// Yes or no.
-    pub(crate) fn flag(&mut self, name: &str, flag: bool) {
+    pub(crate) fn flag(&mut self, name: &'static str, flag: bool) {
         self.raw(name, if flag { "true" } else { "false" });
     }
 
@@ -412,7 +429,7 @@ impl<'a> Object<'a> {
     /// Extra members.
     pub(crate) fn extras(&mut self, extras: &Extras) {
         for (name, value) in &extras.members {
-            self.raw(name, value.get());
+            self.raw_named(name, value.get());
         }
     }
 

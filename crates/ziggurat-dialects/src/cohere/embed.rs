@@ -279,7 +279,7 @@ pub(super) fn encode_reply(embeddings: &Embeddings, ask: &Ask) -> Result<Bytes, 
             // The target makes no such vectors: that was reported when it was asked.
             continue;
         }
-        let mut list = Array::begin(by_form.member(form));
+        let mut list = Array::begin(by_form.member_named(form));
         for vector in &embeddings.vectors {
             let item = list.item();
             match form.as_str() {

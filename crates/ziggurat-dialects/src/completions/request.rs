@@ -279,7 +279,7 @@ fn params(
     }
     for (name, value) in &chat.extras.members {
         if chat.extras.dialect.is_none_or(|dialect| dialect == COMPLETIONS) || losses.passes(name) {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         } else {
             fields::lose(chat.extras.dialect, name.to_string(), losses)?;
         }

@@ -55,7 +55,7 @@ fn translate(citation: &RawJson) -> Option<RawJson> {
     let cited = fields.get("sourceContent").map(|raw| cited_text(raw, &body)).unwrap_or_default();
     let mut out = Vec::new();
     let mut object = Object::begin(&mut out);
-    let title = |object: &mut Object<'_>, name: &str| match text(&fields, "title") {
+    let title = |object: &mut Object<'_>, name: &'static str| match text(&fields, "title") {
         Some(title) => object.text(name, &title),
         None => object.raw(name, "null"),
     };

@@ -47,7 +47,7 @@ pub(super) fn decode(members: &Members) -> Result<Typed, Error> {
             let mut out = Vec::new();
             let mut whole = Object::begin(&mut out);
             for (name, value) in members.iter() {
-                whole.raw(name, value);
+                whole.raw_named(name, value);
             }
             whole.end();
             let text = Str::from_utf8(out.into()).unwrap_or_default();

@@ -224,7 +224,7 @@ pub(super) fn write_response(text: &str, is_error: bool, out: &mut Vec<u8>) {
 pub(super) fn write_extras(extras: &Extras, object: &mut Object<'_>) {
     if extras.dialect == Some(GEMINI) {
         for (name, value) in extras.members.iter().filter(|(name, _)| !name.contains('.')) {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         }
     }
 }
@@ -235,7 +235,7 @@ pub(super) fn write_inner(extras: &Extras, inside: &str, object: &mut Object<'_>
         for (name, value) in &extras.members {
             let short = name.strip_prefix(inside).and_then(|name| name.strip_prefix('.'));
             if let Some(short) = short {
-                object.raw(short, value.get());
+                object.raw_named(short, value.get());
             }
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn blocked(reason: &str, message: Option<Str>) -> Stop {
     stop
 }
 
-fn details(word: Option<&str>, message: Option<&str>, name: &str) -> Option<RawJson> {
+fn details(word: Option<&str>, message: Option<&str>, name: &'static str) -> Option<RawJson> {
     if word.is_none() && message.is_none() {
         return None;
     }

@@ -64,8 +64,8 @@ fn strip(messages: &Str) -> Result<Option<RawJson>, Error> {
         for (name, value) in fields.iter() {
             match name {
                 "thinking_blocks" | "reasoning_content" if thought => {}
-                "tool_calls" if signed => calls(value, message.member(name)),
-                _ => message.raw(name, value),
+                "tool_calls" if signed => calls(value, message.member_named(name)),
+                _ => message.raw_named(name, value),
             }
         }
         message.end();
@@ -101,7 +101,7 @@ fn calls(calls: &str, out: &mut Vec<u8>) {
         for (name, value) in call.iter() {
             let signature = ["extra_content", "thought_signature"].contains(&name);
             if !(signature && mentions_mark(value)) {
-                object.raw(name, value);
+                object.raw_named(name, value);
             }
         }
         object.end();
@@ -116,7 +116,7 @@ fn with_usage(options: Option<Str>) -> Result<RawJson, Error> {
     if let Some(options) = options {
         let members = Members::parse(options)?;
         for (name, value) in members.iter().filter(|(name, _)| *name != "include_usage") {
-            object.raw(name, value);
+            object.raw_named(name, value);
         }
     }
     object.flag("include_usage", true);

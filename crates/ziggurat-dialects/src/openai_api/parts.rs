@@ -97,7 +97,7 @@ pub(crate) fn write_call_signature(call: &mut Object<'_>, signature: &str) {
 }
 
 /// Writes where a medium is: its address, or a data URL.
-pub(crate) fn write_source(object: &mut Object<'_>, name: &str, source: &Source) {
+pub(crate) fn write_source(object: &mut Object<'_>, name: &'static str, source: &Source) {
     match source {
         Source::Base64 { media_type, data } => {
             let said = if media_type.is_empty() { "application/octet-stream" } else { media_type };

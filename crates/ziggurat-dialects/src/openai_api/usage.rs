@@ -124,7 +124,7 @@ fn told(cost: &Node<'_>, usage: &Node<'_>) -> Option<NanoDollars> {
 
 /// Writes usage. What nobody told is left out, or nothing where clients look for a number.
 pub(crate) fn encode(out: &mut Vec<u8>, usage: &Usage, words: &Words) {
-    let details = |out: &mut Vec<u8>, counts: &[(&str, Option<u64>)]| {
+    let details = |out: &mut Vec<u8>, counts: &[(&'static str, Option<u64>)]| {
         let mut object = Object::begin(out);
         for (name, count) in counts {
             if let Some(count) = count {
@@ -145,7 +145,8 @@ pub(crate) fn encode(out: &mut Vec<u8>, usage: &Usage, words: &Words) {
         ("audio_tokens", usage.audio_output),
         ("image_tokens", usage.image_output),
     ];
-    let any = |counts: &[(&str, Option<u64>)]| counts.iter().any(|(_, count)| count.is_some());
+    let any =
+        |counts: &[(&'static str, Option<u64>)]| counts.iter().any(|(_, count)| count.is_some());
     let mut object = Object::begin(out);
     object.number(words.input, usage.total_input());
     object.number(words.output, usage.total_output());

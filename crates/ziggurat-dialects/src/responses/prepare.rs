@@ -39,7 +39,7 @@ fn strip(input: &Str) -> Result<Option<RawJson>, Error> {
                 found |= fields.take(SIGNED).is_some();
                 let mut object = array.object();
                 for (name, value) in fields.iter() {
-                    object.raw(name, value);
+                    object.raw_named(name, value);
                 }
                 object.end();
             }

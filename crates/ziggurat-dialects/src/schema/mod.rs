@@ -168,7 +168,7 @@ impl<'a> Node<'a> {
             Self::Object(members) => {
                 let mut object = Object::begin(out);
                 for (name, value) in members {
-                    value.write(object.member(name));
+                    value.write(object.member_named(name));
                 }
                 object.end();
             }

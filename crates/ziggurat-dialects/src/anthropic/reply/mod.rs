@@ -247,7 +247,7 @@ fn encode_chat(reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<Byte
     inner.end();
     if own {
         for (name, value) in reply.extras.members.iter().filter(|(name, _)| name != "usage") {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         }
     }
     object.end();

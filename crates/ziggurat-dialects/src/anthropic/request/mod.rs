@@ -79,13 +79,13 @@ fn encode_chat(
     if chat.extras.dialect == Some(ANTHROPIC) {
         for (name, value) in &chat.extras.members {
             if !SPLICED.contains(&name.as_str()) {
-                object.raw(name, value.get());
+                object.raw_named(name, value.get());
             }
         }
     } else {
         for (name, value) in &chat.extras.members {
             if losses.passes(name) {
-                object.raw(name, value.get());
+                object.raw_named(name, value.get());
             }
         }
     }
@@ -109,7 +109,7 @@ fn encode_count(
     if chat.extras.dialect == Some(ANTHROPIC) {
         for (name, value) in &chat.extras.members {
             if !SPLICED.contains(&name.as_str()) {
-                object.raw(name, value.get());
+                object.raw_named(name, value.get());
             }
         }
     }

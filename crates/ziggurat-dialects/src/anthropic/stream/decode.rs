@@ -555,7 +555,7 @@ fn complete(block: &Str, input: &str, content: &str) -> RawJson {
         (name == "input" && !input.is_empty()) || (name == "content" && !content.is_empty())
     };
     for (name, value) in fields.iter().filter(|(name, _)| !replaced(name)) {
-        object.raw(name, value);
+        object.raw_named(name, value);
     }
     if !input.is_empty() {
         match serde_json::from_str::<&RawValue>(input) {

@@ -185,7 +185,7 @@ fn encode_chat(reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Result<Byte
     }
     if own {
         for (name, value) in reply.extras.members.iter().filter(|(name, _)| name != BILLED) {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         }
     }
     object.end();

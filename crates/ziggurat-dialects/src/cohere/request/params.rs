@@ -186,7 +186,7 @@ fn beside(
     let own = chat.extras.dialect == Some(COHERE);
     for (name, value) in &chat.extras.members {
         if own || losses.passes(name) {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         }
     }
     Ok(())

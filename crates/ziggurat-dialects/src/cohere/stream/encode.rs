@@ -291,7 +291,7 @@ fn end(event: Object<'_>) {
 }
 
 /// Writes a member of the message in the event's delta: an object, also where a whole answer has a list.
-fn in_message(event: &mut Object<'_>, member: &str, write: impl FnOnce(&mut Object<'_>)) {
+fn in_message(event: &mut Object<'_>, member: &'static str, write: impl FnOnce(&mut Object<'_>)) {
     let mut delta = Object::begin(event.member("delta"));
     let mut message = Object::begin(delta.member("message"));
     let mut inner = Object::begin(message.member(member));

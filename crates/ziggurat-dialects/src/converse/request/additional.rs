@@ -160,7 +160,7 @@ impl Additional {
         }
         let mut fields = Object::begin(object.member("additionalModelRequestFields"));
         for (name, value) in &self.0 {
-            fields.raw(name, value.get());
+            fields.raw_named(name, value.get());
         }
         params.write_passed(&mut fields);
         rest.into_iter().for_each(|rest| fields.members_of(rest));

@@ -52,9 +52,9 @@ fn put(payload: &mut Payload, outer: Str, name: &str, value: &RawJson) {
     let mut out = Vec::new();
     let mut object = Object::begin(&mut out);
     for (name, value) in fields.iter() {
-        object.raw(name, value);
+        object.raw_named(name, value);
     }
-    object.raw(name, value.get());
+    object.raw_named(name, value.get());
     object.end();
     if let Some(whole) = json::raw_json(out) {
         payload.set(outer, whole);

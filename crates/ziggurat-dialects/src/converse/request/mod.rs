@@ -110,7 +110,7 @@ fn encode_chat(
     if chat.extras.dialect == Some(CONVERSE) {
         for (name, value) in &chat.extras.members {
             if !SPLICED.contains(&name.as_str()) {
-                object.raw(name, value.get());
+                object.raw_named(name, value.get());
             }
         }
     }

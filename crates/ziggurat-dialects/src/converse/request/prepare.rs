@@ -53,13 +53,13 @@ fn strip(messages: &Str) -> Result<Option<RawJson>, Error> {
         let mut message = array.object();
         for (name, value) in fields.iter() {
             if name == "content" {
-                let mut content = Array::begin(message.member(name));
+                let mut content = Array::begin(message.member_named(name));
                 for block in &kept {
                     content.item().extend_from_slice(block.get().as_bytes());
                 }
                 content.end();
             } else {
-                message.raw(name, value);
+                message.raw_named(name, value);
             }
         }
         message.end();

@@ -259,7 +259,7 @@ fn write_json(text: &str, object: &mut Object<'_>) {
 fn extras(part: &Part, object: &mut Object<'_>) {
     if part.extras.dialect == Some(CONVERSE) {
         for (name, value) in part.extras.members.iter().filter(|(name, _)| name != OWNER) {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         }
     }
 }

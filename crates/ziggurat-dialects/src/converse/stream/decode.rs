@@ -436,10 +436,10 @@ fn room(bytes: usize) -> Result<(), Error> {
 fn complete(kind: &Str, start: &Str, input: &str, pieces: &[Str]) -> RawJson {
     let mut out = Vec::new();
     let mut outer = Object::begin(&mut out);
-    let mut inner = Object::begin(outer.member(kind));
+    let mut inner = Object::begin(outer.member_named(kind));
     if let Ok(fields) = serde_json::from_str::<Fields<'_>>(start) {
         for (name, value) in fields.iter() {
-            inner.raw(name, value);
+            inner.raw_named(name, value);
         }
     }
     match kind.as_str() {
@@ -463,7 +463,7 @@ fn complete(kind: &Str, start: &Str, input: &str, pieces: &[Str]) -> RawJson {
             for piece in pieces {
                 if let Ok(fields) = serde_json::from_str::<Fields<'_>>(piece) {
                     for (name, value) in fields.iter() {
-                        inner.raw(name, value);
+                        inner.raw_named(name, value);
                     }
                 }
             }

@@ -76,7 +76,7 @@ fn chat(reply: &ChatReply, ask: &Ask, losses: &mut Losses) -> Bytes {
         if !own {
             lost(losses, name.to_string(), "the caller's dialect has no such field");
         } else if name != "usageMetadata" {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         }
     }
     object.end();
@@ -128,7 +128,7 @@ fn choice(choice: &Choice, ask: &Ask, losses: &mut Losses, mut object: Object<'_
     }
     for (name, value) in &choice.extras.members {
         if own {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         } else {
             lost(losses, name.to_string(), "the caller's dialect has no such field");
         }

@@ -53,7 +53,7 @@ fn object(rest: &Rest<'_>, body: &str) -> Option<RawJson> {
     let mut out = Vec::with_capacity(256);
     let mut object = Object::begin(&mut out);
     for (name, place) in rest {
-        object.raw(std::str::from_utf8(name).ok()?, body.get(place.clone())?);
+        object.raw_named(std::str::from_utf8(name).ok()?, body.get(place.clone())?);
     }
     object.end();
     json::raw_json(out)

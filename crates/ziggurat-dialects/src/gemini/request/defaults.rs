@@ -38,7 +38,7 @@ pub(in crate::gemini) fn set_default(payload: &mut Payload, name: &Str, value: &
     let mut out = Vec::new();
     let mut object = Object::begin(&mut out);
     for (name, value) in config.iter() {
-        object.raw(name, value);
+        object.raw_named(name, value);
     }
     object.raw(own, &value);
     object.end();

@@ -60,7 +60,7 @@ fn encode_chat(
     for (name, value) in &chat.extras.members {
         let own = chat.extras.dialect == Some(GEMINI) && !name.contains('.');
         if own || losses.passes(name) {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         }
     }
     object.end();

@@ -257,12 +257,12 @@ impl Params {
             let mut inner = Object::begin(config.member("thinkingConfig"));
             self.thinking.write(&mut inner);
             for (name, value) in nested {
-                inner.raw(&name[THINKING.len()..], value.get());
+                inner.raw_named(&name[THINKING.len()..], value.get());
             }
             inner.end();
         }
         for (name, value) in plain {
-            config.raw(name, value.get());
+            config.raw_named(name, value.get());
         }
     }
 }

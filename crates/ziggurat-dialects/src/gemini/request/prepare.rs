@@ -50,13 +50,13 @@ fn strip(contents: &Str) -> Result<Option<RawJson>, Error> {
         let mut content = array.object();
         for (name, value) in fields.iter() {
             if name == "parts" {
-                let mut list = Array::begin(content.member(name));
+                let mut list = Array::begin(content.member_named(name));
                 for part in &kept {
                     list.item().extend_from_slice(part.as_bytes());
                 }
                 list.end();
             } else {
-                content.raw(name, value);
+                content.raw_named(name, value);
             }
         }
         content.end();
@@ -86,7 +86,7 @@ fn unmarked(part: &RawValue) -> Option<String> {
     let mut out = Vec::new();
     let mut object = Object::begin(&mut out);
     for (name, value) in fields.iter().filter(|(name, _)| *name != "thoughtSignature") {
-        object.raw(name, value);
+        object.raw_named(name, value);
     }
     object.end();
     String::from_utf8(out).ok()

@@ -49,7 +49,7 @@ pub(super) fn decode(value: &Str, at: At<'_>) -> Result<Vec<Tool>, Error> {
         for (name, member) in fields.iter().filter(|(_, member)| *member != "null") {
             let mut out = Vec::with_capacity(name.len() + member.len() + 8);
             let mut object = Object::begin(&mut out);
-            object.raw(name, member);
+            object.raw_named(name, member);
             object.end();
             let value = json::raw_json(out).ok_or_else(|| at.error("this is not valid JSON"))?;
             let name = Str::from(name);
@@ -458,12 +458,12 @@ impl<'a> Tools<'a> {
             let mut calling = Object::begin(outer.member("functionCallingConfig"));
             self.write_choice(extra(CALLING).any(|(name, _)| name == "mode"), &mut calling);
             for (name, value) in extra(CALLING) {
-                calling.raw(name, value.get());
+                calling.raw_named(name, value.get());
             }
             calling.end();
         }
         for (name, value) in extra(TOOL_CONFIG) {
-            outer.raw(name, value.get());
+            outer.raw_named(name, value.get());
         }
         outer.end();
     }

@@ -362,7 +362,7 @@ fn first_piece(fields: &Fields<'_>, call: &Fields<'_>) -> String {
     let mut object = crate::json::Object::begin(&mut out);
     let mut inner = crate::json::Object::begin(object.member("functionCall"));
     for (name, value) in call.iter().filter(|(name, _)| *name == "id" || *name == "name") {
-        inner.raw(name, value);
+        inner.raw_named(name, value);
     }
     inner.end();
     if let Some(signature) = fields.get("thoughtSignature") {

@@ -123,7 +123,7 @@ impl Node {
             Node::Object(members) => {
                 let mut object = Object::begin(out);
                 for (name, node) in members {
-                    node.write(object.member(name));
+                    node.write(object.member_named(name));
                 }
                 object.end();
             }

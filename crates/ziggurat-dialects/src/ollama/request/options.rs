@@ -95,13 +95,13 @@ pub(in crate::ollama) fn set_default(payload: &mut Payload, name: &Str, value: &
     let mut out = Vec::new();
     let mut options = Object::begin(&mut out);
     for (name, value) in fields.iter() {
-        options.raw(name, value);
+        options.raw_named(name, value);
     }
     match value.get() {
         text if option == "stop" && text.starts_with('"') => {
-            options.raw(option, &format!("[{text}]"));
+            options.raw_named(option, &format!("[{text}]"));
         }
-        value => options.raw(option, value),
+        value => options.raw_named(option, value),
     }
     options.end();
     if let Some(options) = json::raw_json(out) {
@@ -156,7 +156,7 @@ pub(super) fn write(
     if chat.extras.dialect == Some(scene.own) {
         for (name, value) in &chat.extras.members {
             if let Some(name) = name.strip_prefix(OPTIONS) {
-                options.raw(name, value.get());
+                options.raw_named(name, value.get());
             }
         }
     }

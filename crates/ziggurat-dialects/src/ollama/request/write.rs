@@ -126,7 +126,7 @@ fn beside(
     let own = chat.extras.dialect == Some(OLLAMA);
     for (name, value) in &chat.extras.members {
         if (own && !name.starts_with(OPTIONS)) || (!own && losses.passes(name)) {
-            object.raw(name, value.get());
+            object.raw_named(name, value.get());
         }
     }
     Ok(())
@@ -198,13 +198,13 @@ fn write_tools(tools: &Tools<'_>, out: &mut Vec<u8>) {
         function.raw("parameters", sent.schema.get());
         for (name, value) in &extras.members {
             if let Some(name) = name.strip_prefix("function.") {
-                function.raw(name, value.get());
+                function.raw_named(name, value.get());
             }
         }
         function.end();
         for (name, value) in &extras.members {
             if !name.starts_with("function.") {
-                object.raw(name, value.get());
+                object.raw_named(name, value.get());
             }
         }
         object.end();

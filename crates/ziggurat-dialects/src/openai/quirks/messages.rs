@@ -42,7 +42,7 @@ impl Quirks {
                     changed = true;
                     let mut message = array.object();
                     for (name, value) in members {
-                        message.raw(name, &value);
+                        message.raw_named(name, &value);
                     }
                     message.end();
                 }
@@ -162,7 +162,7 @@ impl<'b> Item<'b, '_> {
         for part in &parts {
             let mut object = array.object();
             for (name, value) in part.iter().filter(|(name, _)| *name != "cache_control") {
-                object.raw(name, value);
+                object.raw_named(name, value);
             }
             object.end();
         }
@@ -209,9 +209,9 @@ impl<'b> Item<'b, '_> {
                 match short_id(value).filter(|_| name == "id") {
                     Some(id) => {
                         changed = true;
-                        object.text(name, &id);
+                        object.text("id", &id);
                     }
-                    None => object.raw(name, value),
+                    None => object.raw_named(name, value),
                 }
             }
             object.end();

@@ -34,8 +34,8 @@ impl Quirks {
             let mut tool = array.object();
             for (name, value) in fields.iter() {
                 match name == "function" {
-                    true => self.function(value, at.index(index), tool.member(name))?,
-                    false => tool.raw(name, value),
+                    true => self.function(value, at.index(index), tool.member_named(name))?,
+                    false => tool.raw_named(name, value),
                 }
             }
             tool.end();
@@ -85,8 +85,8 @@ impl Quirks {
         let mut object = Object::begin(out);
         for (name, value) in fields.iter().filter(|(name, _)| *name != "strict") {
             match name == "parameters" && self.plain_schemas {
-                true => plain(value, object.member(name)),
-                false => object.raw(name, value),
+                true => plain(value, object.member_named(name)),
+                false => object.raw_named(name, value),
             }
         }
         object.end();

@@ -180,7 +180,7 @@ fn extras(object: &mut Object<'_>, extras: &Extras, prefix: &str, losses: &mut L
     for (name, value) in &extras.members {
         match name.strip_prefix(prefix) {
             Some(_) if prefix.is_empty() && own && name.starts_with(MESSAGE) => {}
-            Some(short) if own => object.raw(short, value.get()),
+            Some(short) if own => object.raw_named(short, value.get()),
             Some(_) => lost(losses, name.to_string(), "the caller's dialect has no such field"),
             None => {}
         }

@@ -1,8 +1,8 @@
 //! Messages, written.
 
-use smallvec::SmallVec;
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
 use ziggurat_core::{
     Content, Error, Loss, LossAction, Message, Part, Role, Severity, Str, ToolCallKind,
 };

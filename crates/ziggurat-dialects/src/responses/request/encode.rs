@@ -146,7 +146,7 @@ pub(super) fn extras(
         }
         let shared = family && SHARED.contains(&name.as_str());
         if own || shared || context.losses.passes(name) {
-            object.raw(short, value.get());
+            object.raw_named(short, value.get());
         } else {
             fields::lose(extras.dialect, path(name), context.losses)?;
         }
