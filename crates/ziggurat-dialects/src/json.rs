@@ -115,17 +115,22 @@ pub(crate) fn shared_text(raw: &str, body: &Str) -> Option<Str> {
 fn plain(bytes: &[u8]) -> usize {
     /// How many are looked at together, without an early exit, so that the compiler makes it one step.
     const STEP: usize = 32;
-    const WORD: usize = 8;
-    let is_escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     let mut at = 0;
     while let Some(step) = bytes[at..].first_chunk::<STEP>()
         && !step.iter().fold(false, |any, byte| any | is_escaped(*byte))
     {
         at += STEP;
     }
-    // The high bit of each byte that is less; what is wrong of it is above the first that is right.
+    at + plain_word(&bytes[at..])
+}
+
+/// The same, of a text that is short.
+pub(crate) fn plain_word(bytes: &[u8]) -> usize {
+    const WORD: usize = 8;
     let every = |byte: u8| u64::from_le_bytes([byte; WORD]);
+    // The high bit of each byte that is less; what is wrong of it is above the first that is right.
     let less = |word: u64, than: u8| word.wrapping_sub(every(than)) & !word & every(0x80);
+    let mut at = 0;
     while let Some(word) = bytes[at..].first_chunk::<WORD>() {
         let word = u64::from_le_bytes(*word);
         let equal = |byte: u8| less(word ^ every(byte), 1);
@@ -137,6 +142,10 @@ fn plain(bytes: &[u8]) -> usize {
     }
     let rest = &bytes[at..];
     at + rest.iter().position(|byte| is_escaped(*byte)).unwrap_or(rest.len())
+}
+
+fn is_escaped(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// The text between the quotes of a JSON string.

@@ -305,7 +305,7 @@ fn string(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// The end of the value that begins at `at`. Of what is nested only the brackets are counted.
-fn value(bytes: &[u8], at: usize) -> Option<usize> {
+pub(crate) fn value(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at)? {
         b'"' => string(bytes, at),
         b'{' | b'[' => {
@@ -342,9 +342,8 @@ fn value(bytes: &[u8], at: usize) -> Option<usize> {
 fn name(text: &str, at: usize) -> Option<(Cow<'_, str>, usize)> {
     let bytes = text.as_bytes();
     let start = at + 1;
-    let length = bytes.get(start..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    let end = start + length;
-    if bytes[end] == b'"' {
+    let end = start + json::plain_word(bytes.get(start..)?);
+    if bytes.get(end)? == &b'"' {
         return Some((Cow::Borrowed(text.get(start..end)?), end + 1));
     }
     let end = string(bytes, at)?;

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use ziggurat_core::{RawJson, Str};
 
-use crate::json::{shared_text, string_end};
+use crate::json::{plain_word, shared_text, string_end};
+use crate::node;
 
 /// What is left to read of a text whose shape is known.
 ///
@@ -86,7 +87,11 @@ impl<'a> Spelled<'a> {
     fn number(&mut self, floats: bool) -> Option<u64> {
         self.space();
         let rest = self.rest();
-        let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (mut number, mut length) = (0_u64, 0);
+        while let Some(byte @ b'0'..=b'9') = rest.get(length) {
+            number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+            length += 1;
+        }
         let (digits, mut behind) = rest.split_at(length);
         if length == 0 || (length > 1 && digits[0] == b'0') {
             return None;
@@ -100,7 +105,7 @@ impl<'a> Spelled<'a> {
             return None;
         }
         self.at += rest.len() - behind.len();
-        std::str::from_utf8(digits).ok()?.parse().ok()
+        Some(number)
     }
 
     /// What `read` reads, and where it stands.
@@ -118,10 +123,9 @@ impl<'a> Spelled<'a> {
     pub(crate) fn word(&mut self) -> Option<&'a [u8]> {
         self.space();
         let rest = self.rest().strip_prefix(b"\"")?;
-        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-        let length = rest.iter().position(ends)?;
+        let length = plain_word(rest);
         self.at += length + 2;
-        (rest[length] == b'"').then_some(&rest[..length])
+        (rest.get(length) == Some(&b'"')).then_some(&rest[..length])
     }
 
     /// A string, still escaped: where it stands, without its quotes.
@@ -154,6 +158,13 @@ impl<'a> Spelled<'a> {
                 return self.mark(b'}').then_some(());
             }
         }
+    }
+
+    /// Passes over a value. Of what is nested only the brackets are counted.
+    pub(crate) fn skip(&mut self) -> Option<()> {
+        self.space();
+        self.at = node::value(self.text, self.at)?;
+        Some(())
     }
 
     /// The end.

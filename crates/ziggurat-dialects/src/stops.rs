@@ -107,6 +107,9 @@ impl Stops {
 
 /// Cuts a whole answer.
 pub(crate) fn cut(stops: &[Str], choice: &mut Choice) {
+    if stops.is_empty() {
+        return;
+    }
     let found = choice.parts.iter().enumerate().find_map(|(index, part)| {
         let (at, stop) = first(stops, part.as_text()?)?;
         Some((index, at, stop.clone()))

@@ -39,7 +39,25 @@ impl Spelled {
 
 /// Whether this may stand between the quotes of a JSON string, with no escapes but of one letter.
 fn is_plain(inner: &[u8]) -> bool {
-    // No early exit: the compiler makes it many bytes a step.
+    let ([first, behind @ ..], [.., last]) = (inner, inner) else { return true };
+    // Most texts have no two backslashes in a row: then each byte tells of the next whether it may stand there. No early exit: the
+    // compiler makes it many bytes a step.
+    let may_not_stand = |before: u8, byte: u8| {
+        let escaped = before == b'\\';
+        let letter = (byte == b'n')
+            | (byte == b'"')
+            | (byte == b't')
+            | (byte == b'/')
+            | (byte == b'r')
+            | (byte == b'b')
+            | (byte == b'f');
+        (escaped & !letter) | ((byte == b'"') & !escaped) | (byte < 0x20)
+    };
+    let pairs = inner.iter().zip(behind);
+    let doubtful = pairs.fold(false, |any, (before, byte)| any | may_not_stand(*before, *byte));
+    if !doubtful && !may_not_stand(b' ', *first) && *last != b'\\' {
+        return true;
+    }
     if inner.iter().fold(false, |any, byte| any | (*byte < 0x20)) {
         return false;
     }

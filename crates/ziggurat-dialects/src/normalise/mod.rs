@@ -28,6 +28,8 @@ mod tests;
 mod texts;
 mod turns;
 
+use std::borrow::Cow;
+
 use ziggurat_core::{Chat, Content, Error, Losses, Message, Part, Role};
 
 pub use results::{attach_results, repair_pairs};
@@ -89,28 +91,66 @@ impl Profile {
     }
 }
 
-/// A system prompt and what follows it.
+/// A system prompt and what follows it, borrowed as long as nothing of it is changed.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Conversation {
+pub struct Conversation<'a> {
     /// The system prompt.
-    pub system: Vec<Part>,
+    pub system: Cow<'a, [Part]>,
     /// The messages.
-    pub messages: Vec<Message>,
+    pub messages: Cow<'a, [Message]>,
 }
 
-impl Conversation {
+impl<'a> Conversation<'a> {
     /// A conversation.
     #[must_use]
     pub fn new(system: Vec<Part>, messages: Vec<Message>) -> Self {
-        Self { system, messages }
+        Self { system: Cow::Owned(system), messages: Cow::Owned(messages) }
     }
 
-    /// The conversation of a request. Texts are shared, not copied.
+    /// The conversation of a request: itself where no rule of any target has something to change, else a copy that shares its texts.
     #[must_use]
-    pub fn of(chat: &Chat) -> Self {
+    pub fn of(chat: &'a Chat) -> Self {
+        if is_settled(chat) {
+            return Self {
+                system: Cow::Borrowed(&chat.system),
+                messages: Cow::Borrowed(&chat.messages),
+            };
+        }
         Self::new(chat.system.clone(), chat.messages.clone())
     }
+
+    /// The messages, if a rule may have something to change.
+    pub(crate) fn unsettled(&mut self) -> Option<&mut Vec<Message>> {
+        match &mut self.messages {
+            Cow::Owned(messages) => Some(messages),
+            Cow::Borrowed(_) => None,
+        }
+    }
+
+    /// Adds texts to the system prompt.
+    pub(crate) fn instruct(&mut self, texts: &[String]) {
+        if !texts.is_empty() {
+            self.system.to_mut().extend(texts.iter().map(|text| Part::text(text.as_str())));
+        }
+    }
+}
+
+/// Whether a conversation is as every target takes it: user and assistant take turns, the user first and last, and all they do is
+/// to say and to show something.
+fn is_settled(chat: &Chat) -> bool {
+    let says = |part: &Part| match &part.content {
+        Content::Text { text, .. } => !text.is_blank(),
+        Content::Image { .. } => true,
+        _ => false,
+    };
+    let role = |index: usize| if index.is_multiple_of(2) { Role::User } else { Role::Assistant };
+    let in_turn = |(index, message): (usize, &Message)| {
+        message.role == role(index) && !message.parts.is_empty() && message.parts.iter().all(says)
+    };
+    !chat.messages.len().is_multiple_of(2)
+        && chat.messages.iter().enumerate().all(in_turn)
+        && chat.system.iter().all(says)
 }
 
 /// Runs the rules that `profile` asks for, in their order.
@@ -119,20 +159,24 @@ impl Conversation {
 ///
 /// When a rule has to change what the caller said and the loss policy does not allow it.
 pub fn normalise(
-    talk: &mut Conversation,
+    talk: &mut Conversation<'_>,
     profile: &Profile,
     names: Names,
     losses: &mut Losses,
 ) -> Result<(), Error> {
+    if talk.unsettled().is_none() {
+        return Ok(());
+    }
     // Before places are found between messages that will not be there, and after parts have moved.
-    drop_empty(&mut talk.system, &mut talk.messages, profile.no_blank_text);
+    drop_empty(talk.system.to_mut(), talk.messages.to_mut(), profile.no_blank_text);
     collect_system(talk, profile.mid_system, names, losses);
-    let messages = &mut talk.messages;
+    let Conversation { system, messages } = talk;
+    let messages = messages.to_mut();
     if profile.paired_results {
         attach_results(messages, profile.results_by);
         repair_pairs(messages, profile.results_by, names, losses)?;
     }
-    drop_empty(&mut talk.system, messages, profile.no_blank_text);
+    drop_empty(system.to_mut(), messages, profile.no_blank_text);
     if profile.no_blank_text {
         trim_last(messages);
     }

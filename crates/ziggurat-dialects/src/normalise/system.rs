@@ -19,24 +19,30 @@ pub enum MidSystem {
 }
 
 /// Moves leading system messages into the system prompt, and puts later ones where `mid` lets them stand.
-pub fn collect_system(talk: &mut Conversation, mid: MidSystem, names: Names, losses: &mut Losses) {
-    let leading = talk.messages.iter().take_while(|message| is_system(message)).count();
-    for message in talk.messages.drain(..leading) {
-        talk.system.extend(message.parts);
+pub fn collect_system(
+    talk: &mut Conversation<'_>,
+    mid: MidSystem,
+    names: Names,
+    losses: &mut Losses,
+) {
+    let (system, all) = (talk.system.to_mut(), talk.messages.to_mut());
+    let leading = all.iter().take_while(|message| is_system(message)).count();
+    for message in all.drain(..leading) {
+        system.extend(message.parts);
     }
-    if mid == MidSystem::Keep || !talk.messages.iter().any(is_system) {
+    if mid == MidSystem::Keep || !all.iter().any(is_system) {
         return;
     }
-    let messages = std::mem::take(&mut talk.messages);
+    let messages = std::mem::take(all);
     if mid == MidSystem::Wrap {
         let wrapped = messages.into_iter().map(|message| match is_system(&message) {
             true => wrap(message, names, losses),
             false => message,
         });
-        talk.messages = wrapped.collect();
+        *all = wrapped.collect();
         return;
     }
-    let out = &mut talk.messages;
+    let out = all;
     let mut waiting = Vec::new();
     for message in messages {
         if is_system(&message) {

@@ -55,7 +55,7 @@ fn sketch(messages: &[Message]) -> Vec<String> {
     messages.iter().map(line).collect()
 }
 
-fn run(messages: Vec<Message>, profile: &Profile) -> (Conversation, Losses) {
+fn run(messages: Vec<Message>, profile: &Profile) -> (Conversation<'static>, Losses) {
     let mut talk = Conversation::new(Vec::new(), messages);
     let mut losses = Losses::under(LossPolicy::Default);
     normalise(&mut talk, profile, Names::OpenAi, &mut losses).unwrap();

@@ -4,6 +4,7 @@ use ziggurat_core::{NanoDollars, Usage};
 
 use crate::json::Object;
 use crate::node::Node;
+use crate::spelled::Spelled;
 
 /// What a dialect calls the counts.
 #[derive(Debug)]
@@ -70,43 +71,105 @@ pub(crate) fn decode(node: &Node<'_>, words: &Words) -> Option<Usage> {
         ])
         .ok()?;
     let count = |node: Option<Node<'_>>| node.and_then(|node| node.as_count());
-    let (prompt, completion) = (count(prompt), count(completion));
-    let [read, write, audio_input, image_input] = counts(
+    let mut told = Counts::default();
+    (told.prompt, told.completion, told.total) = (count(prompt), count(completion), count(total));
+    [told.read, told.write, told.audio_input, told.image_input] = counts(
         prompt_details.as_ref(),
         ["cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens"],
     );
-    let [reasoning, audio_output, image_output] =
+    [told.reasoning, told.audio_output, told.image_output] =
         counts(completion_details.as_ref(), ["reasoning_tokens", "audio_tokens", "image_tokens"]);
-    let read = read.or_else(|| count(hit)).or_else(|| count(cached));
-    if prompt.is_none() && completion.is_none() {
-        return None;
-    }
-
-    let mut usage = Usage::default();
-    usage.cache_read = read;
-    // A server that says more was written than there was besides what it read is wrong about the writing.
-    let unread = prompt.unwrap_or(0).saturating_sub(read.unwrap_or(0));
-    usage.cache_write = write.map(|write| write.min(unread));
-    usage.input = prompt.map(|_| unread.saturating_sub(usage.cache_write.unwrap_or(0)));
-
-    let beside = reasoning.filter(|reasoning| {
-        let sum = [prompt, completion, Some(*reasoning)].into_iter().flatten();
-        *reasoning > 0 && count(total) == Some(sum.fold(0, u64::saturating_add))
-    });
-    usage.reasoning = match completion {
-        Some(completion) if beside.is_none() => reasoning.map(|tokens| tokens.min(completion)),
-        _ => reasoning,
-    };
-    usage.output = completion.map(|completion| match beside {
-        Some(_) => completion,
-        None => completion - usage.reasoning.unwrap_or(0),
-    });
-    usage.audio_input = audio_input;
-    usage.audio_output = audio_output;
-    (usage.image_input, usage.image_output) = (image_input, image_output);
+    told.read = told.read.or_else(|| count(hit)).or_else(|| count(cached));
+    let mut usage = told.usage()?;
     usage.units.searches = count(searches).unwrap_or(0);
-    usage.cost = cost.and_then(|cost| told(&cost, node));
+    usage.cost = cost.and_then(|cost| self::told(&cost, node));
     Some(usage)
+}
+
+/// Reads usage as it is nearly always spelled. `None`: it has to be read in full.
+pub(crate) fn spelled(object: &mut Spelled<'_>, words: &Words) -> Option<Option<Usage>> {
+    let mut counts = Counts::default();
+    object.members(|name, value| {
+        if name == words.input.as_bytes() {
+            counts.prompt = Some(value.whole()?);
+        } else if name == words.output.as_bytes() {
+            counts.completion = Some(value.whole()?);
+        } else if name == b"total_tokens" {
+            counts.total = Some(value.whole()?);
+        } else if name == words.input_details.as_bytes() {
+            [counts.read, counts.write, counts.audio_input, counts.image_input] = details(
+                value,
+                ["cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens"],
+            )?;
+        } else if name == words.output_details.as_bytes() {
+            [counts.reasoning, counts.audio_output, counts.image_output] =
+                details(value, ["reasoning_tokens", "audio_tokens", "image_tokens"])?;
+        } else {
+            return None;
+        }
+        Some(())
+    })?;
+    Some(counts.usage())
+}
+
+/// The counts of these names in an object of counts.
+fn details<const N: usize>(object: &mut Spelled<'_>, names: [&str; N]) -> Option<[Option<u64>; N]> {
+    let mut counts = [None; N];
+    object.members(|name, value| {
+        let count = value.whole()?;
+        if let Some(at) = names.iter().position(|known| known.as_bytes() == name) {
+            counts[at] = Some(count);
+        }
+        Some(())
+    })?;
+    Some(counts)
+}
+
+/// What is counted.
+#[derive(Default)]
+struct Counts {
+    prompt: Option<u64>,
+    completion: Option<u64>,
+    total: Option<u64>,
+    read: Option<u64>,
+    write: Option<u64>,
+    reasoning: Option<u64>,
+    audio_input: Option<u64>,
+    audio_output: Option<u64>,
+    image_input: Option<u64>,
+    image_output: Option<u64>,
+}
+
+impl Counts {
+    /// The counts as all dialects have them; `None` if nothing is counted.
+    fn usage(&self) -> Option<Usage> {
+        let &Self { prompt, completion, total, read, write, reasoning, .. } = self;
+        if prompt.is_none() && completion.is_none() {
+            return None;
+        }
+        let mut usage = Usage::default();
+        usage.cache_read = read;
+        // A server that says more was written than there was besides what it read is wrong about the writing.
+        let unread = prompt.unwrap_or(0).saturating_sub(read.unwrap_or(0));
+        usage.cache_write = write.map(|write| write.min(unread));
+        usage.input = prompt.map(|_| unread.saturating_sub(usage.cache_write.unwrap_or(0)));
+
+        let beside = reasoning.filter(|reasoning| {
+            let sum = [prompt, completion, Some(*reasoning)].into_iter().flatten();
+            *reasoning > 0 && total == Some(sum.fold(0, u64::saturating_add))
+        });
+        usage.reasoning = match completion {
+            Some(completion) if beside.is_none() => reasoning.map(|tokens| tokens.min(completion)),
+            _ => reasoning,
+        };
+        usage.output = completion.map(|completion| match beside {
+            Some(_) => completion,
+            None => completion - usage.reasoning.unwrap_or(0),
+        });
+        (usage.audio_input, usage.audio_output) = (self.audio_input, self.audio_output);
+        (usage.image_input, usage.image_output) = (self.image_input, self.image_output);
+        Some(usage)
+    }
 }
 
 /// What the call cost by the server's own word, in dollars: OpenRouter's `cost`, to which it adds what the provider behind it takes where

@@ -133,7 +133,7 @@ impl<'a> Turn<'a> {
 
 /// Takes a conversation apart.
 pub(crate) fn turns<'a>(
-    talk: &'a Conversation,
+    talk: &'a Conversation<'a>,
     scene: &Scene<'_>,
     can: Abilities,
     tools: &mut Tools<'_>,
@@ -149,7 +149,7 @@ pub(crate) fn turns<'a>(
         names: BTreeMap::new(),
     };
     taker.prompt(&talk.system)?;
-    for message in &talk.messages {
+    for message in talk.messages.iter() {
         taker.message(message)?;
     }
     taker.show();

@@ -10,7 +10,7 @@ mod write;
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Changes, Chat, EncodedRequest, Error, Losses, Part, RawJson, Restore, Target, Typed,
+    Changes, Chat, EncodedRequest, Error, Losses, RawJson, Restore, Target, Typed,
 };
 
 pub(super) use decode::decode;
@@ -132,7 +132,7 @@ fn is_whole(rest: &RawJson) -> bool {
 
 /// A conversation as it is sent.
 struct Plan<'a> {
-    talk: Conversation,
+    talk: Conversation<'a>,
     tools: Tools<'a>,
     thinking: Thinking,
     marks: Marks,
@@ -143,7 +143,9 @@ impl<'a> Plan<'a> {
         parts::check(chat, scene, losses)?;
         let tools = Tools::plan(chat, scene, losses)?;
         let mut talk = Conversation::of(chat);
-        strip_foreign(&mut talk.messages, scene, losses);
+        if let Some(messages) = talk.unsettled() {
+            strip_foreign(messages, scene, losses);
+        }
         let thinking = think(chat, scene, &talk.messages, tools.is_forced(), losses)?;
         let caps = scene.target.capabilities;
         let mut profile = Profile::alternating();
@@ -157,8 +159,7 @@ impl<'a> Plan<'a> {
             profile.user_first = false;
         }
         normalise(&mut talk, &profile, scene.names, losses)?;
-        let instructions = tools.instructions.iter();
-        talk.system.extend(instructions.map(|text| Part::text(text.as_str())));
+        talk.instruct(&tools.instructions);
         let marks = Marks::plan(chat, scene, losses)?;
         Ok(Self { talk, tools, thinking, marks })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use ziggurat_core::{
     CacheMark, Capabilities, Content, Dialect, Effort, Expose, LossPolicy, Members, Message,
-    Operation, OutputFormat, OutputSchema, Payload, ReasoningMode, Role, Source, Str, Tool,
+    Operation, OutputFormat, OutputSchema, Part, Payload, ReasoningMode, Role, Source, Str, Tool,
     ToolCallKind, ToolChoice, ToolKind,
 };
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Changes, Chat, EncodedRequest, Error, Losses, OutputFormat, Part, Restore, Role, Severity,
-    Source, Str, Target, ToolChoice, Typed,
+    Changes, Chat, EncodedRequest, Error, Losses, OutputFormat, Restore, Role, Severity, Source,
+    Str, Target, ToolChoice, Typed,
 };
 
 use super::{documents, params};
@@ -55,7 +55,7 @@ fn encode_chat(
         normalise(&mut talk, &profile, scene.names, losses)?;
     }
     let form = form(chat, &talk, &mut tools, &scene, losses)?;
-    talk.system.extend(tools.instructions.iter().map(|text| Part::text(text.as_str())));
+    talk.instruct(&tools.instructions);
     let can = Abilities { picture_urls: true, documents: true };
     let turns = turns(&talk, &scene, can, &mut tools, losses)?;
 
@@ -93,7 +93,7 @@ fn encode_chat(
 /// The form of the answer, as JSON. Beside tools and documents there is none: then the model is told.
 fn form(
     chat: &Chat,
-    talk: &Conversation,
+    talk: &Conversation<'_>,
     tools: &mut Tools<'_>,
     scene: &Scene<'_>,
     losses: &mut Losses,

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use ziggurat_core::{
     Capabilities, Changes, Chat, Content, Effort, EncodedRequest, Error, ErrorKind, Losses,
-    OutputFormat, Part, RawJson, Restore, Severity, Source, Str, Target, Typed,
+    OutputFormat, RawJson, Restore, Severity, Source, Str, Target, Typed,
 };
 
 pub(super) use decode::decode;
@@ -273,7 +273,7 @@ fn output(chat: &Chat, plan: &Plan<'_>, object: &mut Object<'_>) {
 
 /// A conversation as it is sent.
 struct Plan<'a> {
-    talk: Conversation,
+    talk: Conversation<'a>,
     tools: Tools<'a>,
     thinking: Thinking,
     marks: Marks,
@@ -293,7 +293,9 @@ impl<'a> Plan<'a> {
         check::check(chat, scene, losses)?;
         let mut tools = Tools::plan(chat, scene, losses)?;
         let mut talk = Conversation::of(chat);
-        strip_foreign(&mut talk.messages, scene, losses);
+        if let Some(messages) = talk.unsettled() {
+            strip_foreign(messages, scene, losses);
+        }
         let thinking = think(chat, scene, &talk.messages, tools.is_forced(), losses)?;
         let caps = scene.target.capabilities;
         let mut profile = Profile::alternating();
@@ -307,11 +309,10 @@ impl<'a> Plan<'a> {
         }
         normalise(&mut talk, &profile, scene.names, losses)?;
         tools::without_none(&mut tools, &talk.messages, scene, losses);
-        if !scene.is_own() {
-            document::fit(&mut talk.messages, scene, losses);
+        if let Some(messages) = talk.unsettled().filter(|_| !scene.is_own()) {
+            document::fit(messages, scene, losses);
         }
-        let instructions = tools.instructions.iter();
-        talk.system.extend(instructions.map(|text| Part::text(text.as_str())));
+        talk.instruct(&tools.instructions);
         let marks = Marks::plan(chat, scene, losses)?;
         let is_own = scene.is_own();
         Ok(Self { talk, tools, thinking, marks, auto: chat.cache.auto, family, is_own })

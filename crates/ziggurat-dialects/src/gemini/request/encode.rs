@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Changes, Chat, Content, EncodedRequest, Error, ErrorKind, Losses, Message, Part, Restore, Str,
+    Changes, Chat, Content, EncodedRequest, Error, ErrorKind, Losses, Message, Restore, Str,
     Target, Typed,
 };
 
@@ -96,7 +96,7 @@ fn encode_count(
 
 /// A conversation as it is sent.
 struct Plan<'a> {
-    talk: Conversation,
+    talk: Conversation<'a>,
     tools: Tools<'a>,
 }
 
@@ -105,7 +105,9 @@ impl<'a> Plan<'a> {
         parts::check(chat, scene, losses)?;
         let tools = Tools::plan(chat, scene, losses)?;
         let mut talk = Conversation::of(chat);
-        parts::strip_foreign(&mut talk.messages, scene, losses);
+        if let Some(messages) = talk.unsettled() {
+            parts::strip_foreign(messages, scene, losses);
+        }
         let mut profile = Profile::alternating();
         profile.mid_system = MidSystem::Wrap;
         profile.no_blank_text = false;
@@ -122,9 +124,10 @@ impl<'a> Plan<'a> {
                 format!("`{field}`: at least one message that says something is required");
             return Err(Error::invalid(message).with_param(field));
         }
-        name_results(&mut talk.messages);
-        let instructions = tools.instructions.iter();
-        talk.system.extend(instructions.map(|text| Part::text(text.as_str())));
+        if let Some(messages) = talk.unsettled() {
+            name_results(messages);
+        }
+        talk.instruct(&tools.instructions);
         Ok(Self { talk, tools })
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Changes, Chat, EncodedRequest, Error, Extras, Losses, OutputFormat, Part, Restore, Role,
-    Source, Target, ToolChoice, Typed,
+    Changes, Chat, EncodedRequest, Error, Extras, Losses, OutputFormat, Restore, Role, Source,
+    Target, ToolChoice, Typed,
 };
 
 use super::think::{Think, think};
@@ -50,7 +50,7 @@ fn encode_chat(
         profile.mid_system = if able.mid_system { MidSystem::Keep } else { MidSystem::Wrap };
         normalise(&mut talk, &profile, scene.names, losses)?;
     }
-    talk.system.extend(tools.instructions.iter().map(|text| Part::text(text.as_str())));
+    talk.instruct(&tools.instructions);
     let turns = turns(&talk, &scene, Abilities::default(), &mut tools, losses)?;
 
     let size: usize = turns.iter().map(Turn::size_hint).sum();

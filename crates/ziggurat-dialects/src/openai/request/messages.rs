@@ -85,7 +85,10 @@ fn prompt(mut message: Message, chat: &mut Chat) {
         first.extras.dialect = Some(OPENAI);
         first.extras.members.append(&mut message.extras.members);
     }
-    chat.system.append(&mut message.parts);
+    match chat.system.is_empty() {
+        true => chat.system = message.parts,
+        false => chat.system.append(&mut message.parts),
+    }
 }
 
 /// A message of the operator or the user.

@@ -1,12 +1,11 @@
 //! Whole answers, read.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use ziggurat_core::{
     Answer, ChatReply, Choice, Content, Error, Operation, Part, Restore, Str, TokenCount,
 };
 
+use super::plain;
 use crate::node::Node;
 use crate::openai_api::{error, malformed, models, usage};
 use crate::responses::{RESPONSES, items, wire};
@@ -15,7 +14,7 @@ use crate::stops;
 use crate::tools::runnable;
 
 /// What an answer repeats of its request, or says of itself that nobody needs, in the order of the alphabet.
-const REPEATED: [&str; 32] = [
+pub(super) const REPEATED: [&str; 32] = [
     "background",
     "billing",
     "completed_at",
@@ -57,6 +56,12 @@ pub(in crate::responses) fn decode(
     restore: &Restore,
 ) -> Result<Answer, Error> {
     let text = Str::from_utf8(body.clone()).map_err(|_| malformed("it is not UTF-8"))?;
+    if operation == Operation::Chat
+        && let Some(mut reply) = plain::decode(&text)
+    {
+        reply.choices.iter_mut().for_each(|choice| stops::cut(restore.stops(), choice));
+        return Ok(Answer::Chat(Box::new(reply)));
+    }
     let root = Node::root("answer", &text);
     if !root.is_object() {
         return Err(malformed("it is no JSON object"));
@@ -156,40 +161,6 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
     Ok(reply)
 }
 
-/// A message that is a text and nothing else, as most are: it is read in one pass.
-fn plain(item: &Node<'_>) -> Option<Str> {
-    let mut message = Spelled::new(item.text().as_bytes());
-    let (mut kind, mut text) = (None, None);
-    message.members(|name, value| {
-        match name {
-            b"type" => kind = Some(value.word()?),
-            b"id" | b"role" | b"status" | b"phase" => drop(value.word()?),
-            b"content" => text = Some(only_text(value)?),
-            _ => return None,
-        }
-        Some(())
-    })?;
-    message.end()?;
-    let text = text.filter(|_| kind == Some(b"message"))?;
-    item.text_at(&text)
-}
-
-fn only_text(list: &mut Spelled<'_>) -> Option<Range<usize>> {
-    let (mut kind, mut text) = (None, None);
-    list.pass("[")?;
-    list.members(|name, value| {
-        match name {
-            b"type" => kind = Some(value.word()?),
-            b"text" => text = Some(value.string()?),
-            b"annotations" | b"logprobs" => value.pass("[]")?,
-            _ => return None,
-        }
-        Some(())
-    })?;
-    list.pass("]")?;
-    text.filter(|_| kind == Some(b"output_text"))
-}
-
 /// Reads one item of an answer.
 fn read_item(
     item: &Node<'_>,
@@ -197,7 +168,9 @@ fn read_item(
     parts: &mut Vec<Part>,
     logprobs: &mut Vec<Str>,
 ) -> Result<(), Error> {
-    if let Some(text) = plain(item) {
+    let mut message = Spelled::new(item.text().as_bytes());
+    let text = plain::message(&mut message).and_then(|at| item.text_at(&at));
+    if let (Some(text), Some(())) = (text, message.end()) {
         parts.push(Part::text(text));
         return Ok(());
     }

@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod glance;
+mod plain;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,85 @@
+//! Whole answers that are one text and nothing else, told by their names: they are read in one pass.
+
+use std::ops::Range;
+
+use ziggurat_core::{ChatReply, Choice, Part, Str};
+
+use super::decode::REPEATED;
+use crate::openai_api::usage;
+use crate::responses::wire;
+use crate::spelled::{Spelled, text_at};
+
+/// Reads such an answer. `None`: it is another, and has to be read in full.
+pub(super) fn decode(body: &Str) -> Option<ChatReply> {
+    let (mut id, mut model, mut tier, mut text) = (None, None, None, None);
+    let (mut status, mut created, mut counts) = (None, None, None);
+    let mut answer = Spelled::new(body.as_bytes());
+    answer.members(|name, value| {
+        match name {
+            b"id" => id = Some(value.string()?),
+            b"model" => model = Some(value.string()?),
+            b"created_at" => created = Some(value.whole()?),
+            b"status" => status = Some(value.word()?),
+            b"usage" => counts = usage::spelled(value, &usage::RESPONSES)?,
+            b"output" => {
+                value.pass("[")?;
+                text = Some(message(value)?);
+                value.pass("]")?;
+            }
+            b"service_tier" if !value.passes("null") => tier = Some(value.string()?),
+            b"incomplete_details" => value.pass("null")?,
+            name if is_repeated(name) => value.skip()?,
+            // What is nothing says nothing.
+            _ => value.pass("null")?,
+        }
+        Some(())
+    })?;
+    answer.end()?;
+    if !matches!(status, None | Some(b"completed")) {
+        return None;
+    }
+    let read =
+        |place: Option<Range<usize>>| place.map_or(Some(Str::new()), |at| text_at(&at, body));
+    let mut reply = ChatReply::new(read(id)?, read(model)?);
+    reply.created = created;
+    reply.usage = counts;
+    reply.service_tier = tier.map(|at| text_at(&at, body).ok_or(())).transpose().ok()?;
+    let stop = wire::decode_stop(None, None, false, false);
+    reply.choices.push(Choice::new(0, vec![Part::text(text_at(&text?, body)?)], stop));
+    Some(reply)
+}
+
+fn is_repeated(name: &[u8]) -> bool {
+    name == b"user" || REPEATED.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok()
+}
+
+/// Where the text of a message stands that is nothing else.
+pub(super) fn message(item: &mut Spelled<'_>) -> Option<Range<usize>> {
+    let (mut kind, mut text) = (None, None);
+    item.members(|name, value| {
+        match name {
+            b"type" => kind = Some(value.word()?),
+            b"id" | b"role" | b"status" | b"phase" => drop(value.word()?),
+            b"content" => text = Some(only_text(value)?),
+            _ => return None,
+        }
+        Some(())
+    })?;
+    text.filter(|_| kind == Some(b"message"))
+}
+
+fn only_text(list: &mut Spelled<'_>) -> Option<Range<usize>> {
+    let (mut kind, mut text) = (None, None);
+    list.pass("[")?;
+    list.members(|name, value| {
+        match name {
+            b"type" => kind = Some(value.word()?),
+            b"text" => text = Some(value.string()?),
+            b"annotations" | b"logprobs" => value.pass("[]")?,
+            _ => return None,
+        }
+        Some(())
+    })?;
+    list.pass("]")?;
+    text.filter(|_| kind == Some(b"output_text"))
+}
