@@ -68,6 +68,9 @@ pub enum Names {
     Superset,
 }
 
+/// Where something stands in the caller's request: written out only when somebody asks.
+pub(crate) type Place<'p> = &'p dyn Fn() -> Cow<'static, str>;
+
 impl Names {
     /// The words of a caller who speaks `source`.
     #[must_use]

@@ -383,6 +383,15 @@ impl<'a> Object<'a> {
         self.out
     }
 
+    /// Members that are always the same, as they are written.
+    pub(crate) fn always(&mut self, members: &'static str) {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        self.out.extend_from_slice(members.as_bytes());
+    }
+
     /// Writes a name of somebody else's.
     pub(crate) fn member_named(&mut self, name: &str) -> &mut Vec<u8> {
         if !self.empty {

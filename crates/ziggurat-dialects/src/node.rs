@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use ziggurat_core::{Dialect, Error, Extras, RawJson, Str};
 
 use crate::json;
+use crate::spelled::Spelled;
 
 /// A JSON value that has been found but not read.
 #[derive(Clone, Copy, Debug)]
@@ -177,23 +178,19 @@ impl<'a> Node<'a> {
     where
         F: FnMut(usize, Node<'_>) -> Result<(), Error>,
     {
-        let bytes = self.text.as_bytes();
-        if bytes.first() != Some(&b'[') {
-            return Err(self.expected("a list"));
+        let mut items = self.list()?;
+        while let Some((index, item)) = items.next()? {
+            each(index, item)?;
         }
-        let mut at = space(bytes, 1);
-        let mut index = 0;
-        while bytes.get(at).is_some_and(|byte| *byte != b']') {
-            let end = value(bytes, at).ok_or_else(|| self.malformed())?;
-            let text = self.text.get(at..end).ok_or_else(|| self.malformed())?;
-            each(index, Node { text, body: self.body, up: Some(self), step: Step::Index(index) })?;
-            index += 1;
-            at = space(bytes, end);
-            if bytes.get(at) == Some(&b',') {
-                at = space(bytes, at + 1);
-            }
+        Ok(())
+    }
+
+    /// The items of a list, one after the other.
+    pub(crate) fn list(&'a self) -> Result<Items<'a>, Error> {
+        match self.text.as_bytes().first() {
+            Some(b'[') => Ok(Items { list: self, at: space(self.text.as_bytes(), 1), index: 0 }),
+            _ => Err(self.expected("a list")),
         }
-        if bytes.get(at..) == Some(b"]") { Ok(()) } else { Err(self.malformed()) }
     }
 
     /// The member of this name; `None` when there is none, it is `null`, or this is no object.
@@ -276,6 +273,55 @@ impl<'a> Node<'a> {
 
     fn malformed(&self) -> Error {
         self.error("invalid_value", "this is not valid JSON")
+    }
+}
+
+/// What is left of a list.
+#[derive(Debug)]
+pub(crate) struct Items<'a> {
+    list: &'a Node<'a>,
+    at: usize,
+    index: usize,
+}
+
+impl<'a> Items<'a> {
+    /// The next item if it is of a shape that `read` knows, with its number. Places are those in the list.
+    pub(crate) fn next_spelled<T>(
+        &mut self,
+        read: impl FnOnce(&mut Spelled<'a>) -> Option<T>,
+    ) -> Option<(usize, T)> {
+        let mut item = Spelled::begin_at(self.list.text.as_bytes(), self.at);
+        let value = read(&mut item)?;
+        Some((self.pass(item.place()), value))
+    }
+
+    /// The next item, with its number.
+    pub(crate) fn next(&mut self) -> Result<Option<(usize, Node<'a>)>, Error> {
+        let list = self.list;
+        let bytes = list.text.as_bytes();
+        if bytes.get(self.at).is_none_or(|byte| *byte == b']') {
+            // Nothing follows.
+            return match bytes.get(self.at..) {
+                Some(b"]") => Ok(None),
+                _ => Err(list.malformed()),
+            };
+        }
+        let end = value(bytes, self.at).ok_or_else(|| list.malformed())?;
+        let text = list.text.get(self.at..end).ok_or_else(|| list.malformed())?;
+        let index = self.pass(end);
+        let step = Step::Index(index);
+        Ok(Some((index, Node { text, body: list.body, up: Some(list), step })))
+    }
+
+    /// Goes on behind an item that ends here, and tells its number.
+    fn pass(&mut self, end: usize) -> usize {
+        let bytes = self.list.text.as_bytes();
+        self.at = space(bytes, end);
+        if bytes.get(self.at) == Some(&b',') {
+            self.at = space(bytes, self.at + 1);
+        }
+        self.index += 1;
+        self.index - 1
     }
 }
 

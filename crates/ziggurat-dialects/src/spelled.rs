@@ -22,6 +22,16 @@ impl<'a> Spelled<'a> {
         Self { text, at: 0 }
     }
 
+    /// What begins in the middle of a text.
+    pub(crate) fn begin_at(text: &'a [u8], at: usize) -> Self {
+        Self { text, at }
+    }
+
+    /// Where it goes on.
+    pub(crate) fn place(&self) -> usize {
+        self.at
+    }
+
     fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }

@@ -215,7 +215,7 @@ fn reply_id(id: &Str, ask: &Ask) -> Str {
     if id.starts_with("chatcmpl-") && id.len() <= LONGEST_NAME {
         return id.clone();
     }
-    Str::from(format!("chatcmpl-{}", ask.call_id))
+    Str::from(["chatcmpl-", &ask.call_id].concat())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use ziggurat_core::{
 };
 
 use super::{Scene, Tools};
-use crate::fields::{self, Field};
+use crate::fields::{self, Field, Place};
 use crate::normalise::Conversation;
 use crate::tools::FAILED;
 use crate::{Names, json, media};
@@ -173,7 +173,7 @@ impl<'a> Taker<'a, '_, '_> {
         let names = self.scene.names;
         let mut pieces = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {
-            let place = match names {
+            let place = || match names {
                 Names::Anthropic | Names::Superset => names.item(names.name(Field::System), index),
                 _ => names.name(Field::System).into(),
             };
@@ -193,13 +193,13 @@ impl<'a> Taker<'a, '_, '_> {
     }
 
     /// What the operator says: text only.
-    fn operator(&mut self, part: &'a Part, place: &str) -> Result<Option<Piece<'a>>, Error> {
+    fn operator(&mut self, part: &'a Part, place: Place<'_>) -> Result<Option<Piece<'a>>, Error> {
         self.beside(part, place)?;
         match part.shared_text() {
             Some(text) => Ok(Some(Piece::text(text))),
             None => {
                 let reason = "a system prompt is text only";
-                self.losses.drop(Severity::Grave, place.to_owned(), reason)?;
+                self.losses.drop(Severity::Grave, place(), reason)?;
                 Ok(None)
             }
         }
@@ -222,7 +222,7 @@ impl<'a> Taker<'a, '_, '_> {
                 self.show();
                 let mut pieces = Vec::with_capacity(message.parts.len());
                 for (index, part) in message.parts.iter().enumerate() {
-                    pieces.extend(self.operator(part, &names.part(message, index))?);
+                    pieces.extend(self.operator(part, &|| names.part(message, index))?);
                 }
                 self.push(Turn::new(Role::System, pieces), message);
                 Ok(())
@@ -236,7 +236,7 @@ impl<'a> Taker<'a, '_, '_> {
         let mut said = Vec::with_capacity(message.parts.len());
         let mut results = 0;
         for (index, part) in message.parts.iter().enumerate() {
-            let place = names.part(message, index);
+            let place = || names.part(message, index);
             if let Content::ToolResult { .. } = part.content {
                 results += 1;
                 self.result(message, part, &place)?;
@@ -283,7 +283,12 @@ impl<'a> Taker<'a, '_, '_> {
         }
     }
 
-    fn result(&mut self, message: &'a Message, part: &'a Part, place: &str) -> Result<(), Error> {
+    fn result(
+        &mut self,
+        message: &'a Message,
+        part: &'a Part,
+        place: Place<'_>,
+    ) -> Result<(), Error> {
         let Content::ToolResult { call_id, name, parts, is_error } = &part.content else {
             return Ok(());
         };
@@ -296,7 +301,7 @@ impl<'a> Taker<'a, '_, '_> {
                     let label = format!("image {}", self.shown.len() + 1);
                     pieces.push(Piece::made(format!("[{label} below]")));
                     let reason = "what a tool shows is shown by the user";
-                    self.losses.emulate(place.to_owned(), reason);
+                    self.losses.emulate(place(), reason);
                     self.shown.push((label, piece));
                 }
                 piece => pieces.extend(piece),
@@ -333,7 +338,7 @@ impl<'a> Taker<'a, '_, '_> {
         let own = self.scene.is_own();
         let mut turn = Turn::new(Role::Assistant, Vec::with_capacity(message.parts.len()));
         for (index, part) in message.parts.iter().enumerate() {
-            let place = names.part(message, index);
+            let place = || names.part(message, index);
             self.beside(part, &place)?;
             match &part.content {
                 Content::ToolCall { id, name, arguments, kind, .. } => {
@@ -354,12 +359,12 @@ impl<'a> Taker<'a, '_, '_> {
                 // What another provider's own tools did is state of that provider's.
                 Content::Opaque { .. } if part.extras.dialect != Some(self.scene.own) => {
                     let reason = "it means something to its own provider only";
-                    self.losses.note(Loss::new(place, reason, LossAction::Dropped));
+                    self.losses.note(Loss::new(place(), reason, LossAction::Dropped));
                 }
                 Content::Text { citations, .. } if !own && !citations.is_empty() => {
                     let reason = "citations of another provider are left out";
                     turn.pieces.extend(self.piece(part, &place)?);
-                    self.losses.note(Loss::new(place, reason, LossAction::Dropped));
+                    self.losses.note(Loss::new(place(), reason, LossAction::Dropped));
                 }
                 _ => turn.pieces.extend(self.piece(part, &place)?),
             }
@@ -371,9 +376,9 @@ impl<'a> Taker<'a, '_, '_> {
         Ok(())
     }
 
-    fn piece(&mut self, part: &'a Part, place: &str) -> Result<Option<Piece<'a>>, Error> {
+    fn piece(&mut self, part: &'a Part, place: Place<'_>) -> Result<Option<Piece<'a>>, Error> {
         let refuse = |losses: &mut Losses, reason: &'static str| {
-            losses.drop(Severity::Grave, place.to_owned(), reason).map(|()| None)
+            losses.drop(Severity::Grave, place(), reason).map(|()| None)
         };
         match &part.content {
             Content::Text { text, citations } => {
@@ -381,7 +386,7 @@ impl<'a> Taker<'a, '_, '_> {
                 Ok(Some(Piece::Text { text: Cow::Borrowed(text), citations }))
             }
             Content::Refusal { text } => {
-                self.losses.emulate(place.to_owned(), "a refusal is sent as text");
+                self.losses.emulate(place(), "a refusal is sent as text");
                 Ok(Some(Piece::text(text)))
             }
             Content::Image { source, detail } => match source {
@@ -392,7 +397,7 @@ impl<'a> Taker<'a, '_, '_> {
                     let detail = detail.as_deref();
                     // Whoever takes no addresses takes the bytes alone.
                     if !self.can.picture_urls && detail.is_some_and(|detail| detail != "auto") {
-                        let path = self.scene.names.member(place, "detail");
+                        let path = self.scene.names.member(&place(), "detail");
                         let reason = "the target has no such field";
                         self.losses.drop(Severity::Harmless, path, reason)?;
                     }
@@ -411,7 +416,7 @@ impl<'a> Taker<'a, '_, '_> {
     }
 
     /// A document: to be cited, or as text.
-    fn document(&mut self, part: &'a Part, place: &str) -> Result<Option<Piece<'a>>, Error> {
+    fn document(&mut self, part: &'a Part, place: Place<'_>) -> Result<Option<Piece<'a>>, Error> {
         let Content::Document { source, title, context, citations } = &part.content else {
             return Ok(None);
         };
@@ -426,19 +431,19 @@ impl<'a> Taker<'a, '_, '_> {
                 Some(text) => text,
                 None => {
                     let reason = "the target reads no documents but text";
-                    self.losses.drop(Severity::Grave, place.to_owned(), reason)?;
+                    self.losses.drop(Severity::Grave, place(), reason)?;
                     return Ok(None);
                 }
             },
             _ => {
                 let reason = "a document must be in the request itself there, as text";
-                self.losses.drop(Severity::Grave, place.to_owned(), reason)?;
+                self.losses.drop(Severity::Grave, place(), reason)?;
                 return Ok(None);
             }
         };
-        self.losses.emulate(place.to_owned(), "the document is sent as text");
+        self.losses.emulate(place(), "the document is sent as text");
         if *citations == Some(true) {
-            let path = self.scene.names.member(place, "citations");
+            let path = self.scene.names.member(&place(), "citations");
             self.losses.drop(Severity::Harmless, path, "documents are not cited there")?;
         }
         let head: String =
@@ -447,7 +452,7 @@ impl<'a> Taker<'a, '_, '_> {
     }
 
     /// What a part holds beside its content: marks, and members of another dialect.
-    fn beside(&mut self, part: &Part, place: &str) -> Result<(), Error> {
+    fn beside(&mut self, part: &Part, place: Place<'_>) -> Result<(), Error> {
         if part.cache.is_some() {
             let name = self.scene.names.name(Field::CacheAuto);
             self.losses.drop(
@@ -456,7 +461,7 @@ impl<'a> Taker<'a, '_, '_> {
                 "prompts are not marked for a cache there",
             )?;
         }
-        self.extras(&part.extras, || place.to_owned().into())
+        self.extras(&part.extras, place)
     }
 
     fn extras(

@@ -12,7 +12,7 @@ use ziggurat_core::{
 use super::{ANTHROPIC, write};
 use crate::anthropic::block::write_input;
 use crate::anthropic::citation;
-use crate::fields::Field;
+use crate::fields::{Field, Place};
 use crate::json::{Array, Object, Text};
 use crate::media;
 use crate::plan::{Budget, Scene, Tools, is_trace};
@@ -26,11 +26,11 @@ const PICTURES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp
 /// Reports or refuses what this dialect cannot carry, by the places where the caller wrote it.
 pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<(), Error> {
     for (index, part) in chat.system.iter().enumerate() {
-        let path = match scene.names {
+        let path = || match scene.names {
             crate::Names::OpenAi => Cow::from("messages"),
             names => names.item(names.name(Field::System), index),
         };
-        check_prompt(part, path, scene, losses)?;
+        check_prompt(part, &path, scene, losses)?;
     }
     for message in &chat.messages {
         if message.name.is_some() {
@@ -41,7 +41,7 @@ pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Resu
         for (index, part) in message.parts.iter().enumerate() {
             let path = || scene.names.part(message, index);
             match message.role {
-                Role::System | Role::Developer => check_prompt(part, path(), scene, losses)?,
+                Role::System | Role::Developer => check_prompt(part, &path, scene, losses)?,
                 // It is taken out before anything is written.
                 Role::Assistant if is_trace(part, scene) => {}
                 _ => check_part(part, &path, scene, losses)?,
@@ -53,14 +53,14 @@ pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Resu
 
 fn check_prompt(
     part: &Part,
-    path: Cow<'static, str>,
+    path: Place<'_>,
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {
     if !part.is_text() {
-        losses.drop(Severity::Grave, path.clone(), "a system prompt is text only")?;
+        losses.drop(Severity::Grave, path(), "a system prompt is text only")?;
     }
-    check_extras(&part.extras, scene, losses, || path)
+    check_extras(&part.extras, scene, losses, path)
 }
 
 fn check_extras(
@@ -82,7 +82,7 @@ fn check_extras(
 
 fn check_part(
     part: &Part,
-    path: &dyn Fn() -> Cow<'static, str>,
+    path: Place<'_>,
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {

@@ -10,17 +10,17 @@ use super::document;
 use crate::converse::CONVERSE;
 use crate::converse::citation;
 use crate::converse::media::Medium;
-use crate::fields::Field;
+use crate::fields::{Field, Place};
 use crate::plan::Scene;
 
 /// Reports or refuses what this dialect cannot carry.
 pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<(), Error> {
     for (index, part) in chat.system.iter().enumerate() {
-        let path = match scene.names {
+        let path = || match scene.names {
             crate::Names::OpenAi => Cow::from("messages"),
             names => names.item(names.name(Field::System), index),
         };
-        check_prompt(part, path, scene, losses)?;
+        check_prompt(part, &path, scene, losses)?;
     }
     for message in &chat.messages {
         if message.name.is_some() {
@@ -31,7 +31,7 @@ pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Resu
         for (index, part) in message.parts.iter().enumerate() {
             let path = || scene.names.part(message, index);
             match message.role {
-                Role::System | Role::Developer => check_prompt(part, path(), scene, losses)?,
+                Role::System | Role::Developer => check_prompt(part, &path, scene, losses)?,
                 _ => check_part(part, &path, scene, losses)?,
             }
         }
@@ -41,15 +41,15 @@ pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Resu
 
 fn check_prompt(
     part: &Part,
-    path: Cow<'static, str>,
+    path: Place<'_>,
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {
     let own = part.extras.dialect == Some(CONVERSE);
     if !part.is_text() && !own {
-        losses.drop(Severity::Grave, path.clone(), "a system prompt is text only")?;
+        losses.drop(Severity::Grave, path(), "a system prompt is text only")?;
     }
-    check_extras(&part.extras, scene, losses, || path)
+    check_extras(&part.extras, scene, losses, path)
 }
 
 fn check_extras(
@@ -71,7 +71,7 @@ fn check_extras(
 
 fn check_part(
     part: &Part,
-    path: &dyn Fn() -> Cow<'static, str>,
+    path: Place<'_>,
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {
@@ -119,7 +119,7 @@ fn check_part(
 fn check_medium(
     medium: Medium,
     source: &Source,
-    path: &dyn Fn() -> Cow<'static, str>,
+    path: Place<'_>,
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {

@@ -7,18 +7,18 @@ use ziggurat_core::{
 };
 
 use crate::Names;
-use crate::fields::Field;
+use crate::fields::{Field, Place};
 use crate::gemini::{GEMINI, blob, part, signature};
 use crate::plan::Scene;
 
 /// Reports or refuses what this dialect cannot carry, by the places where the caller wrote it.
 pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Result<(), Error> {
     for (index, part) in chat.system.iter().enumerate() {
-        let path = match scene.names {
+        let path = || match scene.names {
             Names::OpenAi => Cow::from("messages"),
             names => names.item(names.name(Field::System), index),
         };
-        check_prompt(part, path, scene, losses)?;
+        check_prompt(part, &path, scene, losses)?;
     }
     for message in &chat.messages {
         if message.name.is_some() {
@@ -29,7 +29,7 @@ pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Resu
         for (index, part) in message.parts.iter().enumerate() {
             let path = || scene.names.part(message, index);
             match message.role {
-                Role::System | Role::Developer => check_prompt(part, path(), scene, losses)?,
+                Role::System | Role::Developer => check_prompt(part, &path, scene, losses)?,
                 role => check_part(part, role, &path, scene, losses)?,
             }
         }
@@ -39,28 +39,28 @@ pub(super) fn check(chat: &Chat, scene: &Scene<'_>, losses: &mut Losses) -> Resu
 
 fn check_prompt(
     part: &Part,
-    path: Cow<'static, str>,
+    path: Place<'_>,
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {
     if !part.is_text() && !scene.is_own() {
-        losses.drop(Severity::Grave, path.clone(), "a system prompt is text only")?;
+        losses.drop(Severity::Grave, path(), "a system prompt is text only")?;
     }
-    check_mark(part, &path, scene, losses)?;
-    check_extras(&part.extras, scene, losses, || path)
+    check_mark(part, path, scene, losses)?;
+    check_extras(&part.extras, scene, losses, path)
 }
 
 /// Prompts are cached without being marked.
 fn check_mark(
     part: &Part,
-    path: &str,
+    path: Place<'_>,
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {
     if part.cache.is_none() {
         return Ok(());
     }
-    let path = scene.names.member(path, "cache_control");
+    let path = scene.names.member(&path(), "cache_control");
     losses.drop(Severity::Harmless, path, "prompts are cached without being marked here")
 }
 
@@ -84,7 +84,7 @@ fn check_extras(
 fn check_part(
     part: &Part,
     role: Role,
-    path: &dyn Fn() -> Cow<'static, str>,
+    path: Place<'_>,
     scene: &Scene<'_>,
     losses: &mut Losses,
 ) -> Result<(), Error> {
@@ -140,7 +140,7 @@ fn check_part(
         _ => {}
     }
     if !matches!(part.content, Content::Reasoning { .. }) {
-        check_mark(part, &path(), scene, losses)?;
+        check_mark(part, path, scene, losses)?;
     }
     check_extras(&part.extras, scene, losses, path)
 }

@@ -51,7 +51,7 @@ fn chat(out: &mut Vec<u8>, reply: &ChatReply, ask: &Ask, losses: &mut Losses) ->
     }
     let mut object = Object::begin(out);
     object.text("id", &reply_id(&reply.id, ask));
-    object.text("object", "chat.completion");
+    object.always(r#""object":"chat.completion""#);
     object.number("created", reply.created.unwrap_or(ask.created));
     object.text("model", if reply.model.is_empty() { &ask.model } else { &reply.model });
     if let Some(tier) = &reply.service_tier {
@@ -79,17 +79,19 @@ fn choice(out: &mut Vec<u8>, choice: &Choice, ask: &Ask, losses: &mut Losses) {
     object.number("index", choice.index);
     let word = wire::stop_word(&choice.stop, !said.calls.is_empty(), said.refusal.is_some());
     object.text("finish_reason", word);
-    let logprobs = choice.logprobs.as_ref().map_or("null", RawJson::get);
-    object.raw("logprobs", logprobs);
+    match &choice.logprobs {
+        Some(logprobs) => object.raw("logprobs", logprobs.get()),
+        None => object.always(r#""logprobs":null"#),
+    }
     let mut message = Object::begin(object.member("message"));
-    message.text("role", "assistant");
+    message.always(r#""role":"assistant""#);
     match &said.texts[..] {
         [] => message.raw("content", "null"),
         texts => message.text("content", &json::joined(texts, "")),
     }
     match said.refusal {
         Some(refusal) => message.text("refusal", refusal),
-        None => message.raw("refusal", "null"),
+        None => message.always(r#""refusal":null"#),
     }
     if ask.show_reasoning {
         request::write_reasoning(&mut message, &said.thoughts, ask.origin.as_deref());

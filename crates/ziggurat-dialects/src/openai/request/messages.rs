@@ -15,14 +15,17 @@ use crate::{media, tools};
 pub(super) fn decode(node: &Node<'_>, chat: &mut Chat) -> Result<usize, Error> {
     let mut legacy = Legacy::default();
     let mut count = 0;
-    node.items(|index, node| {
-        count += 1;
-        if let Some((role, text)) = plain(&node) {
+    let mut items = node.list()?;
+    loop {
+        if let Some((index, (role, text))) = items.next_spelled(|item| plain(item, node)) {
             let mut message = Message::new(role, Vec::new());
             message.parts.extend(Some(text).filter(|text| !text.is_empty()).map(Part::text));
             add(message.at(index), chat);
-            return Ok(());
+            count += 1;
+            continue;
         }
+        let Some((index, node)) = items.next()? else { return Ok(count) };
+        count += 1;
         let role = node.need("role")?;
         let message = match role.string()?.as_str() {
             "system" => spoken(&node, Role::System)?,
@@ -36,14 +39,11 @@ pub(super) fn decode(node: &Node<'_>, chat: &mut Chat) -> Result<usize, Error> {
             }
         };
         add(message.at(index), chat);
-        Ok(())
-    })?;
-    Ok(count)
+    }
 }
 
 /// A message that is a text and nothing else, as most are: it is read in one pass.
-fn plain(node: &Node<'_>) -> Option<(Role, Str)> {
-    let mut message = Spelled::new(node.text().as_bytes());
+fn plain(message: &mut Spelled<'_>, list: &Node<'_>) -> Option<(Role, Str)> {
     let (mut role, mut text) = (None, None);
     message.members(|name, value| {
         match name {
@@ -61,8 +61,7 @@ fn plain(node: &Node<'_>) -> Option<(Role, Str)> {
         }
         Some(())
     })?;
-    message.end()?;
-    Some((role?, node.text_at(&text?)?))
+    Some((role?, list.text_at(&text?)?))
 }
 
 fn add(message: Message, chat: &mut Chat) {

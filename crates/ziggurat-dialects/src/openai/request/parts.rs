@@ -3,6 +3,7 @@
 use ziggurat_core::{Content, Error, Part, Severity, Source, Str};
 
 use super::encode::{Context, extras};
+use crate::fields::Place;
 use crate::json::{Array, Object};
 use crate::media;
 use crate::openai::OPENAI;
@@ -20,13 +21,13 @@ pub(super) fn text_part(out: &mut Vec<u8>, text: &str) {
 pub(super) fn part(
     list: &mut Array<'_>,
     part: &Part,
-    place: &str,
+    place: Place<'_>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     let grave = |context: &mut Context<'_>, reason: &'static str| {
-        context.losses.drop(Severity::Grave, place.to_owned(), reason)
+        context.losses.drop(Severity::Grave, place(), reason)
     };
-    let here = |name: &str| format!("{place}.{name}");
+    let here = |name: &str| format!("{}.{name}", place());
     match &part.content {
         Content::Text { text, .. } => {
             let mut object = list.object();
@@ -102,13 +103,13 @@ fn end_part(
 fn document(
     list: &mut Array<'_>,
     part: &Part,
-    place: &str,
+    place: Place<'_>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     let Content::Document { source, title, context: about, citations } = &part.content else {
         return Ok(());
     };
-    let here = |name: &str| format!("{place}.{name}");
+    let here = |name: &str| format!("{}.{name}", place());
     if *citations == Some(true) {
         let reason = "documents are not cited here";
         context.losses.drop(Severity::Harmless, here("citations"), reason)?;
@@ -119,7 +120,7 @@ fn document(
     }
     match source {
         Source::Text { text, .. } => {
-            context.losses.emulate(place.to_owned(), "the document is sent as text");
+            context.losses.emulate(place(), "the document is sent as text");
             let head = [title, about].into_iter().flatten().map(|text| format!("{text}\n"));
             let mut object = list.object();
             object.text("type", "text");
@@ -140,7 +141,7 @@ fn document(
         }
         _ => {
             let reason = "the document must be in the request itself here";
-            context.losses.drop(Severity::Grave, place.to_owned(), reason)
+            context.losses.drop(Severity::Grave, place(), reason)
         }
     }
 }

@@ -128,7 +128,7 @@ fn user<'a>(
         let mut list = Array::begin(object.member("content"));
         show_parts(&mut list, shown, context)?;
         for (index, item) in said {
-            part(&mut list, item, &names.part(message, index), context)?;
+            part(&mut list, item, &|| names.part(message, index), context)?;
         }
         list.end();
     }
@@ -164,7 +164,7 @@ fn show_parts(
 ) -> Result<(), Error> {
     for (label, medium) in shown.drain(..) {
         text_part(list.item(), &format!("[{label}]"));
-        part(list, medium, &label, context)?;
+        part(list, medium, &|| label.clone().into(), context)?;
     }
     Ok(())
 }
@@ -398,8 +398,9 @@ fn finish(
     if let Some(name) = &message.name {
         object.text("name", name);
     }
-    let place = context.names.message(message);
-    extras(object, &message.extras, "", &[], |name| format!("{place}.{name}"), context)
+    let names = context.names;
+    let place = |name: &str| format!("{}.{name}", names.message(message));
+    extras(object, &message.extras, "", &[], place, context)
 }
 
 /// A part and its place in its message.
@@ -440,11 +441,11 @@ fn content(
     let mut list = Array::begin(object.member("content"));
     for (index, item) in parts {
         if with_extras {
-            part(&mut list, item, &place(*index), context)?;
+            part(&mut list, item, &|| place(*index), context)?;
         } else {
             let mut bare = Part::new(item.content.clone());
             bare.cache = item.cache;
-            part(&mut list, &bare, &place(*index), context)?;
+            part(&mut list, &bare, &|| place(*index), context)?;
         }
     }
     list.end();

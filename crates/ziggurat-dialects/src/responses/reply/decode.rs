@@ -13,41 +13,45 @@ use crate::spelled::Spelled;
 use crate::stops;
 use crate::tools::runnable;
 
-/// What an answer repeats of its request, or says of itself that nobody needs, in the order of the alphabet.
-pub(super) const REPEATED: [&str; 32] = [
-    "background",
-    "billing",
-    "completed_at",
-    "context_management",
-    "conversation",
-    "frequency_penalty",
-    "incomplete_details",
-    "instructions",
-    "max_output_tokens",
-    "max_tool_calls",
-    "metadata",
-    "moderation",
-    "object",
-    "output_text",
-    "parallel_tool_calls",
-    "presence_penalty",
-    "previous_response_id",
-    "prompt",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "reasoning",
-    "safety_identifier",
-    "status",
-    "store",
-    "temperature",
-    "text",
-    "tool_choice",
-    "tools",
-    "top_logprobs",
-    "top_p",
-    "truncation",
-];
+/// Whether a member repeats what its request said, or says of the answer what nobody needs.
+pub(super) fn is_repeated(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"background"
+            | b"billing"
+            | b"completed_at"
+            | b"context_management"
+            | b"conversation"
+            | b"frequency_penalty"
+            | b"incomplete_details"
+            | b"instructions"
+            | b"max_output_tokens"
+            | b"max_tool_calls"
+            | b"metadata"
+            | b"moderation"
+            | b"object"
+            | b"output_text"
+            | b"parallel_tool_calls"
+            | b"presence_penalty"
+            | b"previous_response_id"
+            | b"prompt"
+            | b"prompt_cache_key"
+            | b"prompt_cache_options"
+            | b"prompt_cache_retention"
+            | b"reasoning"
+            | b"safety_identifier"
+            | b"status"
+            | b"store"
+            | b"temperature"
+            | b"text"
+            | b"tool_choice"
+            | b"tools"
+            | b"top_logprobs"
+            | b"top_p"
+            | b"truncation"
+            | b"user"
+    )
+}
 
 /// Reads a whole answer.
 pub(in crate::responses) fn decode(
@@ -129,12 +133,11 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
             "incomplete_details" => {
                 reason = node.get("reason").and_then(|reason| reason.as_string());
             }
-            "user" => {}
             "output" => {
                 has_output = true;
                 node.items(|_, item| read_item(&item, restore, &mut parts, &mut logprobs))?;
             }
-            name if REPEATED.binary_search(&name).is_ok() => {}
+            name if is_repeated(name.as_bytes()) => {}
             _ => node.keep(RESPONSES, &mut reply.extras, name)?,
         }
         Ok(())

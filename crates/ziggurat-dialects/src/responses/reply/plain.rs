@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ziggurat_core::{ChatReply, Choice, Part, Str};
 
-use super::decode::REPEATED;
+use super::decode::is_repeated;
 use crate::openai_api::usage;
 use crate::responses::wire;
 use crate::spelled::{Spelled, text_at};
@@ -47,10 +47,6 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
     let stop = wire::decode_stop(None, None, false, false);
     reply.choices.push(Choice::new(0, vec![Part::text(text_at(&text?, body)?)], stop));
     Some(reply)
-}
-
-fn is_repeated(name: &[u8]) -> bool {
-    name == b"user" || REPEATED.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok()
 }
 
 /// Where the text of a message stands that is nothing else.

@@ -3,6 +3,7 @@
 use ziggurat_core::{Content, Error, Part, Severity, Source, Str};
 
 use super::encode::{Context, extras};
+use crate::fields::Place;
 use crate::json::{Array, Object};
 use crate::media;
 use crate::openai_api::parts::{plain_text, write_cache_mark, write_source};
@@ -20,11 +21,11 @@ pub(super) fn text_part(out: &mut Vec<u8>, text: &str) {
 pub(super) fn part(
     list: &mut Array<'_>,
     part: &Part,
-    place: &str,
+    place: Place<'_>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     let grave = |context: &mut Context<'_>, reason: &'static str| {
-        context.losses.drop(Severity::Grave, place.to_owned(), reason)
+        context.losses.drop(Severity::Grave, place(), reason)
     };
     match &part.content {
         Content::Text { text, .. } => {
@@ -35,7 +36,7 @@ pub(super) fn part(
         }
         // The user has no words for it but these.
         Content::Refusal { text } => {
-            context.losses.emulate(place.to_owned(), "a refusal is sent as text");
+            context.losses.emulate(place(), "a refusal is sent as text");
             let mut object = list.object();
             object.text("type", "input_text");
             object.text("text", text);
@@ -79,10 +80,10 @@ pub(super) fn part(
 fn end(
     mut object: Object<'_>,
     part: &Part,
-    place: &str,
+    place: Place<'_>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
-    extras(&mut object, &part.extras, "", &[], |name| format!("{place}.{name}"), context)?;
+    extras(&mut object, &part.extras, "", &[], |name| format!("{}.{name}", place()), context)?;
     if let Some(mark) = part.cache {
         write_cache_mark(Some(&mut object), mark, context.model, context.losses)?;
     }
@@ -93,13 +94,13 @@ fn end(
 fn document(
     list: &mut Array<'_>,
     part: &Part,
-    place: &str,
+    place: Place<'_>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     let Content::Document { source, title, context: about, citations } = &part.content else {
         return Ok(());
     };
-    let here = |name: &str| format!("{place}.{name}");
+    let here = |name: &str| format!("{}.{name}", place());
     if *citations == Some(true) {
         let reason = "documents are not cited here";
         context.losses.drop(Severity::Harmless, here("citations"), reason)?;
@@ -109,7 +110,7 @@ fn document(
         context.losses.drop(Severity::Harmless, here("context"), reason)?;
     }
     if let Source::Text { text, .. } = source {
-        context.losses.emulate(place.to_owned(), "the document is sent as text");
+        context.losses.emulate(place(), "the document is sent as text");
         let head = [title, about].into_iter().flatten().map(|text| format!("{text}\n"));
         let mut object = list.object();
         object.text("type", "input_text");
@@ -125,7 +126,7 @@ fn document(
         Source::File(_) if !context.foreign => title.clone(),
         _ => {
             let reason = "the document is with another provider";
-            return context.losses.drop(Severity::Grave, place.to_owned(), reason);
+            return context.losses.drop(Severity::Grave, place(), reason);
         }
     };
     let mut object = list.object();

@@ -9,6 +9,7 @@ use ziggurat_core::{
 
 use super::encode::{Context, extras};
 use super::parts::{part, text_part};
+use crate::fields::Place;
 use crate::json::{self, Array, Object};
 use crate::openai_api::FAILED;
 use crate::openai_api::parts::write_call_signature;
@@ -100,7 +101,7 @@ fn spoken(
     item.text("role", role);
     let mut content = Array::begin(item.member("content"));
     for (index, said) in parts {
-        part(&mut content, said, &place(*index), context)?;
+        part(&mut content, said, &|| place(*index), context)?;
     }
     content.end();
     extras(&mut item, more, "", &[], |name| format!("{}.{name}", place(0)), context)?;
@@ -165,7 +166,8 @@ fn result(
     let Content::ToolResult { call_id, parts, is_error, .. } = &outer.content else {
         return Ok(());
     };
-    let place = context.names.part(message, index);
+    let names = context.names;
+    let place = || names.part(message, index);
     if outer.cache.is_some() {
         let reason = "what a tool answers cannot be marked for the cache here";
         context.losses.drop(Severity::Harmless, "cache_control", reason)?;
@@ -205,7 +207,7 @@ fn result(
         }
     }
     if message.parts.len() == 1 {
-        extras(&mut item, &message.extras, "", &[], |name| format!("{place}.{name}"), context)?;
+        extras(&mut item, &message.extras, "", &[], |name| format!("{}.{name}", place()), context)?;
     }
     item.end();
     Ok(())
@@ -219,10 +221,11 @@ fn assistant(
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     name(message, context)?;
-    let place = context.names.message(message);
+    let names = context.names;
+    let place = || names.message(message);
     let mut nothing = Vec::new();
     let mut more = Object::begin(&mut nothing);
-    extras(&mut more, &message.extras, "", &[], |name| format!("{place}.{name}"), context)?;
+    extras(&mut more, &message.extras, "", &[], |name| format!("{}.{name}", place()), context)?;
     let mut said: Vec<Numbered<'_>> = Vec::new();
     for (index, part) in message.parts.iter().enumerate() {
         match &part.content {
@@ -311,14 +314,15 @@ fn say(
         }
     }
     content.end();
-    let place = context.names.message(message);
-    extras(&mut item, &more, "", &[], |name| format!("{place}.{name}"), context)?;
+    let names = context.names;
+    let place = || names.message(message);
+    extras(&mut item, &more, "", &[], |name| format!("{}.{name}", place()), context)?;
     item.end();
     Ok(())
 }
 
 /// Writes reasoning that this provider made; all other is left out.
-fn thought(list: &mut Array<'_>, part: &Part, place: &str, context: &mut Context<'_>) {
+fn thought(list: &mut Array<'_>, part: &Part, place: Place<'_>, context: &mut Context<'_>) {
     let Content::Reasoning { text, signature, redacted } = &part.content else { return };
     let own = part.extras.dialect == Some(RESPONSES);
     let made = redacted.as_ref().or(signature.as_ref());
@@ -329,7 +333,7 @@ fn thought(list: &mut Array<'_>, part: &Part, place: &str, context: &mut Context
         None if own && context.own && part.extras.get("id").is_some() => None,
         _ => {
             let reason = "reasoning is not sent to another provider";
-            context.losses.note(Loss::new(place.to_owned(), reason, LossAction::Dropped));
+            context.losses.note(Loss::new(place(), reason, LossAction::Dropped));
             return;
         }
     };
@@ -345,7 +349,7 @@ fn thought(list: &mut Array<'_>, part: &Part, place: &str, context: &mut Context
 fn call(
     list: &mut Array<'_>,
     part: &Part,
-    place: &str,
+    place: Place<'_>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     let Content::ToolCall { id, name, arguments, kind, signature } = &part.content else {
@@ -367,7 +371,7 @@ fn call(
     if let Some(signature) = signature.as_ref().filter(own) {
         write_call_signature(&mut item, signature);
     }
-    extras(&mut item, &part.extras, "", &[], |name| format!("{place}.{name}"), context)?;
+    extras(&mut item, &part.extras, "", &[], |name| format!("{}.{name}", place()), context)?;
     item.end();
     Ok(())
 }
