@@ -284,6 +284,8 @@ impl<'de> Deserialize<'de> for Str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -332,6 +334,28 @@ mod tests {
         }
         assert!(spelled(r"short\n").is_none());
         assert!(Str::from_json(Str::from(long)).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn text_of_json_is_what_a_parser_reads(
+            text in r#"[a-c"\\/\n\t€\x{1}\x{8}\x{c} ]{0,300}"#,
+            raw in r#"["\\ntu0a-b/ \x{1f}€]{0,200}"#,
+        ) {
+            let json = serde_json::to_string(&text).unwrap();
+            if let Some(kept) = Str::from_json(Str::from(json.as_str())) {
+                prop_assert_eq!(kept.as_json(), Some(&*json));
+                prop_assert_eq!(&*kept, &*text);
+                prop_assert_eq!(kept.is_blank(), text.trim().is_empty());
+                prop_assert_eq!(&*kept.trimmed_end(), text.trim_end());
+            } else {
+                prop_assert!(json.len() < 130 || json.contains("\\u"), "{}", json);
+            }
+            let raw = format!("\"{raw}\"");
+            if let Some(kept) = Str::from_json(Str::from(raw.as_str())) {
+                prop_assert_eq!(&*kept, &*serde_json::from_str::<String>(&raw).unwrap());
+            }
+        }
     }
 
     #[test]

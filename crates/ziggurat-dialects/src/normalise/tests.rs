@@ -307,3 +307,46 @@ fn the_assistant_stands_between_a_tool_and_the_user() {
     let talk = vec![user("a"), calls(&["1"]), tool("1", "x"), user("c")];
     assert_eq!(normal(talk, &profile)[3..], [r#"Assistant: "OK.""#, r#"User: "c""#]);
 }
+
+/// What is said by turns is lent as it is, and no rule would change it: its copy stays the same under each of them.
+#[test]
+fn a_conversation_by_turns_is_not_copied() {
+    let lent = |chat: &Chat| matches!(Conversation::of(chat).messages, Cow::Borrowed(_));
+    let assistant = |text: &str| Message::text(Role::Assistant, text);
+    let by_turns = [vec![user("a")], vec![user("a"), assistant("b\n"), user("c")]];
+    for messages in by_turns {
+        let mut chat = Chat::default();
+        chat.system = vec![Part::text("s")];
+        chat.messages = messages;
+        assert!(lent(&chat));
+        for base in [Profile::free(), Profile::alternating(), after_user()] {
+            let profile = Profile { prefill: false, bridge: true, no_blank_text: true, ..base };
+            let mut losses = Losses::under(LossPolicy::Refuse);
+            let mut copy = Conversation::new(chat.system.clone(), chat.messages.clone());
+            normalise(&mut copy, &profile, Names::OpenAi, &mut losses).unwrap();
+            assert_eq!(copy, Conversation::of(&chat));
+            assert!(losses.found().is_empty());
+        }
+    }
+    let others = [
+        vec![],
+        vec![assistant("a")],
+        vec![user("a"), assistant("b")],
+        vec![user("a"), user("b"), user("c")],
+        vec![user("a"), assistant(""), user("c")],
+        vec![user("a"), assistant(" \n"), user("c")],
+        vec![user("a"), Message::new(Role::Assistant, Vec::new()), user("c")],
+        vec![user("a"), system("b"), user("c")],
+        vec![user("a"), calls(&["1"]), tool("1", "x")],
+        vec![tool("1", "x")],
+    ];
+    for messages in others {
+        let mut chat = Chat::default();
+        chat.messages = messages;
+        assert!(!lent(&chat), "{:?}", sketch(&chat.messages));
+    }
+    let mut chat = Chat::default();
+    chat.system = vec![Part::text(" ")];
+    chat.messages = vec![user("a")];
+    assert!(!lent(&chat));
+}

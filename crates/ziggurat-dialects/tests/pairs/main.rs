@@ -11,5 +11,6 @@ mod cases;
 mod gemini;
 mod golden;
 mod harness;
+mod plain;
 mod responses;
 mod wire;

@@ -135,3 +135,13 @@ fn what_other_dialects_say_is_said() {
     assert_eq!(written["usage"]["tokens"], json!({"input_tokens": 0, "output_tokens": 0}));
     assert_eq!(losses, ["service_tier=dropped", "thinking.signature=dropped", "citations=dropped"]);
 }
+
+#[test]
+fn a_usual_answer_is_read_in_one_pass() {
+    let read = |answer: &str| plain::decode(&Str::from(answer), &Restore::default());
+    let usual = r#"{"id":"c","finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"Hi"}]},"usage":{"billed_units":{"input_tokens":12.0},"tokens":{"input_tokens":12.0}}}"#;
+    assert!(read(usual).is_some());
+    // What else it may say is for the reader of all.
+    assert!(read(&usual.replacen('{', r#"{"more":1,"#, 1)).is_none());
+    assert!(read(&usual.replace("Hi\"}", r#"Hi"},{"type":"thinking","thinking":"Hm"}"#)).is_none());
+}

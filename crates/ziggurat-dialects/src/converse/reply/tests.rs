@@ -138,3 +138,13 @@ fn reasoning_of_another_providers_model_bears_its_name() {
     };
     assert_eq!(origin_of(data), Origin::Model("claude".into(), "EqQC"));
 }
+
+#[test]
+fn a_usual_answer_is_read_in_one_pass() {
+    let read = |answer: &str| super::plain::decode(&Str::from(answer), &Restore::default());
+    let usual = r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hi"}]}},"stopReason":"end_turn","usage":{"inputTokens":4,"outputTokens":2},"metrics":{"latencyMs":5}}"#;
+    assert!(read(usual).is_some());
+    // What else it may say is for the reader of all.
+    assert!(read(&usual.replacen('{', r#"{"more":1,"#, 1)).is_none());
+    assert!(read(&usual.replace("Hi\"}", r#"Hi"},{"text":"!"}"#)).is_none());
+}

@@ -184,3 +184,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_usual_answer_is_read_in_one_pass() {
+    let read = |answer: &str| plain::decode(&Str::from(answer), &Restore::default());
+    let usual = r#"{"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":4,"promptTokensDetails":[{"modality":"TEXT","tokenCount":4}]},"modelVersion":"m","responseId":"r"}"#;
+    assert!(read(usual).is_some());
+    // What else it may say is for the reader of all.
+    assert!(read(&usual.replacen('{', r#"{"more":1,"#, 1)).is_none());
+    assert!(read(&usual.replace("Hi\"}", r#"Hi","thought":true}"#)).is_none());
+}

@@ -154,3 +154,13 @@ fn a_model_that_failed_gave_no_answer() {
     let failed = encode(&Answer::Chat(Box::new(reply)), &ask, &mut Losses::default());
     assert_eq!(failed.unwrap_err().status(), 502);
 }
+
+#[test]
+fn a_usual_answer_is_read_in_one_pass() {
+    let read = |answer: &str| plain::decode(&Str::from(answer));
+    let usual = r#"{"model":"m","created_at":"2026-01-02T03:04:05Z","message":{"role":"assistant","content":"Hi"},"done":true,"done_reason":"stop","total_duration":17,"eval_count":2}"#;
+    assert!(read(usual).is_some());
+    // What else it may say is for the reader of all.
+    assert!(read(&usual.replacen('{', r#"{"more":1,"#, 1)).is_none());
+    assert!(read(&usual.replace("Hi\"", r#"Hi","thinking":"Hm""#)).is_none());
+}

@@ -145,3 +145,13 @@ fn tokens_are_counted_in_this_dialects_words() {
     let read = decode(Operation::CountTokens, &body, &Restore::default()).unwrap();
     assert_eq!(read, count);
 }
+
+#[test]
+fn a_usual_answer_is_read_in_one_pass() {
+    let read = |answer: &str| plain::decode(&ziggurat_core::Str::from(answer));
+    let usual = r#"{"id":"resp_1","object":"response","status":"completed","error":null,"model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"Hi","annotations":[]}]}],"tools":[{"a":"}"}],"usage":{"input_tokens":4,"output_tokens":2,"total_tokens":6}}"#;
+    assert!(read(usual).is_some());
+    // What else it may say is for the reader of all.
+    assert!(read(&usual.replacen('{', r#"{"more":1,"#, 1)).is_none());
+    assert!(read(&usual.replace("completed\",\"error", r#"incomplete","error"#)).is_none());
+}
