@@ -1,6 +1,6 @@
 //! Shared text: slices of one buffer, so that a part of a body costs no copy.
 
-mod spelled;
+mod escaped;
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use spelled::Spelled;
+use escaped::Escaped;
 
 /// A text of so many bytes is not [detached](Str::detach).
 const LONG: usize = 4 << 10;
@@ -28,7 +28,7 @@ const LONG: usize = 4 << 10;
 /// assert_eq!(model, "gpt-4.1");
 /// ```
 ///
-/// A long text with escapes that came as JSON stays spelled as it came until somebody reads it: one that goes out as JSON again
+/// A long text with escapes that came as JSON stays escaped as it came until somebody reads it: one that goes out as JSON again
 /// ([`as_json`](Self::as_json)) is never unescaped. [`is_blank`](Self::is_blank), [`json_len`](Self::json_len) and
 /// [`trimmed_end`](Self::trimmed_end) rarely have to read it.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub struct Str(Repr);
 #[derive(Clone)]
 enum Repr {
     Plain(ByteString),
-    Spelled(Arc<Spelled>),
+    Escaped(Arc<Escaped>),
 }
 
 impl Str {
@@ -85,9 +85,9 @@ impl Str {
     pub fn from_json(json: Self) -> Option<Self> {
         let json = match json.0 {
             Repr::Plain(json) => json,
-            Repr::Spelled(spelled) => spelled.text().clone(),
+            Repr::Escaped(escaped) => escaped.text().clone(),
         };
-        Spelled::new(json).map(|spelled| Self(Repr::Spelled(Arc::new(spelled))))
+        Escaped::new(json).map(|escaped| Self(Repr::Escaped(Arc::new(escaped))))
     }
 
     /// The text as a string of JSON, with its quotes, where it is kept so.
@@ -95,7 +95,7 @@ impl Str {
     pub fn as_json(&self) -> Option<&str> {
         match &self.0 {
             Repr::Plain(_) => None,
-            Repr::Spelled(spelled) => Some(spelled.json()),
+            Repr::Escaped(escaped) => Some(escaped.json()),
         }
     }
 
@@ -104,14 +104,14 @@ impl Str {
     pub fn json_len(&self) -> usize {
         match &self.0 {
             Repr::Plain(text) => text.len() + 2,
-            Repr::Spelled(spelled) => spelled.json().len(),
+            Repr::Escaped(escaped) => escaped.json().len(),
         }
     }
 
     fn buffer(&self) -> &ByteString {
         match &self.0 {
             Repr::Plain(text) => text,
-            Repr::Spelled(spelled) => spelled.text(),
+            Repr::Escaped(escaped) => escaped.text(),
         }
     }
 
@@ -177,7 +177,7 @@ impl Str {
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
             Repr::Plain(text) => text.into_bytes(),
-            Repr::Spelled(spelled) => spelled.text().clone().into_bytes(),
+            Repr::Escaped(escaped) => escaped.text().clone().into_bytes(),
         }
     }
 }
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(body.slice_ref("other"), "other");
     }
 
-    fn spelled(inner: &str) -> Option<Str> {
+    fn escaped(inner: &str) -> Option<Str> {
         Str::from_json(Str::from(format!("\"{inner}\"")))
     }
 
@@ -310,7 +310,7 @@ mod tests {
     fn text_of_json_is_the_same_whether_it_was_read_or_not() {
         let line = r#"one \"line\" \\ and\/or\tanother ø\n"#;
         let (json, text) = (line.repeat(9), "one \"line\" \\ and/or\tanother ø\n".repeat(9));
-        let kept = spelled(&json).unwrap();
+        let kept = escaped(&json).unwrap();
         assert_eq!(kept.as_json(), Some(&*format!("\"{json}\"")));
         assert_eq!(kept, text.as_str());
         assert_eq!(kept, Str::from(text.as_str()));
@@ -328,11 +328,11 @@ mod tests {
     #[test]
     fn only_strings_with_escapes_of_one_letter_are_kept_as_json() {
         let long = "a".repeat(200);
-        assert!(spelled(&long).is_some());
+        assert!(escaped(&long).is_some());
         for end in [r"\", r"\u0041", r"\x", "\"", "\n", "\u{1f}", r"\\\"] {
-            assert!(spelled(&(long.clone() + end)).is_none(), "{end:?}");
+            assert!(escaped(&(long.clone() + end)).is_none(), "{end:?}");
         }
-        assert!(spelled(r"short\n").is_none());
+        assert!(escaped(r"short\n").is_none());
         assert!(Str::from_json(Str::from(long)).is_none());
     }
 
@@ -360,12 +360,12 @@ mod tests {
 
     #[test]
     fn white_space_is_seen_through_escapes() {
-        let blank = spelled(&r"\n \t".repeat(40)).unwrap();
+        let blank = escaped(&r"\n \t".repeat(40)).unwrap();
         assert!(blank.is_blank());
         assert_eq!(blank.trimmed_end(), "");
         let words = "word ".repeat(40);
         for end in [r"\n", " ", r"\t ", "\u{a0}", r"\\", r"\\n", r"\/", "."] {
-            let text = spelled(&(words.clone() + end)).unwrap();
+            let text = escaped(&(words.clone() + end)).unwrap();
             assert!(!text.is_blank());
             assert_eq!(text.trimmed_end(), text.as_str().trim_end(), "{end:?}");
         }

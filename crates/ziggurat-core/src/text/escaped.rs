@@ -9,13 +9,13 @@ const SHORT: usize = 128;
 
 /// A string of JSON and, once it is asked for, the text that it means.
 #[derive(Debug)]
-pub(super) struct Spelled {
+pub(super) struct Escaped {
     /// With its quotes. All its escapes are known to be of one letter.
     json: ByteString,
     text: OnceLock<ByteString>,
 }
 
-impl Spelled {
+impl Escaped {
     /// Such a string. `None`: it has other escapes than of one letter, it is short, or it is no string of JSON.
     pub(super) fn new(json: ByteString) -> Option<Self> {
         let inner = json.strip_prefix('"')?.strip_suffix('"')?;
