@@ -10,7 +10,7 @@ use std::ops::Range;
 use serde::de::DeserializeOwned;
 use ziggurat_core::{Dialect, Error, Extras, RawJson, Str};
 
-use crate::json;
+use crate::json::{self, space, value_end};
 use crate::spelled::Spelled;
 
 /// A JSON value that has been found but not read.
@@ -160,7 +160,7 @@ impl<'a> Node<'a> {
                 return Err(self.malformed());
             }
             let start = space(bytes, at + 1);
-            let end = value(bytes, start).ok_or_else(|| self.malformed())?;
+            let end = value_end(bytes, start).ok_or_else(|| self.malformed())?;
             if bytes.get(start..end) != Some(b"null") {
                 each(&name, start..end)?;
             }
@@ -306,7 +306,7 @@ impl<'a> Items<'a> {
                 _ => Err(list.malformed()),
             };
         }
-        let end = value(bytes, self.at).ok_or_else(|| list.malformed())?;
+        let end = value_end(bytes, self.at).ok_or_else(|| list.malformed())?;
         let text = list.text.get(self.at..end).ok_or_else(|| list.malformed())?;
         let index = self.pass(end);
         let step = Step::Index(index);
@@ -338,52 +338,6 @@ impl fmt::Display for Node<'_> {
     }
 }
 
-fn space(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
-        at += 1;
-    }
-    at
-}
-
-/// The end of the string that begins at `at`.
-fn string(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(at + json::string_end(bytes.get(at + 1..)?)? + 2)
-}
-
-/// The end of the value that begins at `at`. Of what is nested only the brackets are counted.
-pub(crate) fn value(bytes: &[u8], at: usize) -> Option<usize> {
-    match bytes.get(at)? {
-        b'"' => string(bytes, at),
-        b'{' | b'[' => {
-            let mut depth = 0_usize;
-            let mut at = at;
-            loop {
-                match bytes.get(at)? {
-                    b'"' => {
-                        at = string(bytes, at)?;
-                        continue;
-                    }
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' => {
-                        depth -= 1;
-                        if depth == 0 {
-                            return Some(at + 1);
-                        }
-                    }
-                    _ => {}
-                }
-                at += 1;
-            }
-        }
-        _ => {
-            let scalar =
-                |byte: &u8| !matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
-            let length = bytes[at..].iter().take_while(|byte| scalar(byte)).count();
-            (length > 0).then_some(at + length)
-        }
-    }
-}
-
 /// The name that begins at `at`, and its end. Names are short, and hardly any has escapes.
 fn name(text: &str, at: usize) -> Option<(Cow<'_, str>, usize)> {
     let bytes = text.as_bytes();
@@ -392,7 +346,7 @@ fn name(text: &str, at: usize) -> Option<(Cow<'_, str>, usize)> {
     if bytes.get(end)? == &b'"' {
         return Some((Cow::Borrowed(text.get(start..end)?), end + 1));
     }
-    let end = string(bytes, at)?;
+    let end = value_end(bytes, at)?;
     let name = serde_json::from_str(text.get(at..end)?).ok()?;
     Some((Cow::Owned(name), end))
 }

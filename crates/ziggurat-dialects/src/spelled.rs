@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use ziggurat_core::{RawJson, Str};
 
-use crate::json::{plain_word, shared_text, string_end};
-use crate::node;
+use crate::json::{plain_word, shared_text, space, string_end, value_end};
 
 /// What is left to read of a text whose shape is known.
 ///
@@ -37,9 +36,7 @@ impl<'a> Spelled<'a> {
     }
 
     fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {
-            self.at += 1;
-        }
+        self.at = space(self.text, self.at);
     }
 
     /// Passes over a token of one byte if it comes next.
@@ -170,10 +167,45 @@ impl<'a> Spelled<'a> {
         }
     }
 
+    /// Where the text of a list stands that is one text and nothing else: `[{"type":"text","text":"…"}]`, with its type as `kind`.
+    /// Members called `lists` may be there, and empty.
+    pub(crate) fn only_text(&mut self, kind: &str, lists: &[&str]) -> Option<Range<usize>> {
+        let (mut said, mut text) = (None, None);
+        self.pass("[")?;
+        self.members(|name, value| {
+            match name {
+                b"type" => said = Some(value.word()?),
+                b"text" => text = Some(value.string()?),
+                _ if lists.iter().any(|list| list.as_bytes() == name) => value.pass("[]")?,
+                _ => value.pass("null")?,
+            }
+            Some(())
+        })?;
+        self.pass("]")?;
+        text.filter(|_| said == Some(kind.as_bytes()))
+    }
+
+    /// What `read` reads of a message's `content`, if beside its `role` it holds nothing else.
+    pub(crate) fn only_content<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let mut content = None;
+        self.members(|name, value| {
+            match name {
+                b"role" => drop(value.word()?),
+                b"content" => content = Some(read(value)?),
+                _ => value.pass("null")?,
+            }
+            Some(())
+        })?;
+        content
+    }
+
     /// Passes over a value. Of what is nested only the brackets are counted.
     pub(crate) fn skip(&mut self) -> Option<()> {
         self.space();
-        self.at = node::value(self.text, self.at)?;
+        self.at = value_end(self.text, self.at)?;
         Some(())
     }
 

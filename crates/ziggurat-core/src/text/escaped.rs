@@ -15,12 +15,16 @@ pub(super) struct Escaped {
     text: OnceLock<ByteString>,
 }
 
+/// Whether this is a string of JSON, is long, and has no escapes but of one letter.
+pub(super) fn may_stay(json: &str) -> bool {
+    let inner = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
+    inner.is_some_and(|inner| inner.len() >= SHORT && is_plain(inner.as_bytes()))
+}
+
 impl Escaped {
-    /// Such a string. `None`: it has other escapes than of one letter, it is short, or it is no string of JSON.
-    pub(super) fn new(json: ByteString) -> Option<Self> {
-        let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-        (inner.len() >= SHORT && is_plain(inner.as_bytes()))
-            .then(|| Self { text: OnceLock::new(), json })
+    /// A string that [may stay](may_stay) so.
+    pub(super) fn new(json: ByteString) -> Self {
+        Self { text: OnceLock::new(), json }
     }
 
     /// As JSON spells it, with its quotes.

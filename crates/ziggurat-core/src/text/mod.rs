@@ -70,24 +70,25 @@ impl Str {
         }
     }
 
-    /// The text that a string of JSON means, quotes and all, which is unescaped when it is read and not before. `None` where that
-    /// gains nothing (it is short, or has letters by their numbers), and where it is no string of JSON.
+    /// The text that a string of JSON means which this text holds, quotes and all: it is unescaped when it is read and not before.
+    /// `None` where that gains nothing (it is short, or has letters by their numbers), and where it is no string of JSON.
     ///
     /// ```
     /// use ziggurat_core::Str;
     ///
-    /// let json = format!("\"{}\"", r"line\n".repeat(40));
-    /// let text = Str::from_json(Str::from(json.as_str())).unwrap();
-    /// assert_eq!(text.as_json(), Some(&*json));
+    /// let json = Str::from(format!("[\"{}\"]", r"line\n".repeat(40)));
+    /// let string = &json[1..json.len() - 1];
+    /// let text = json.slice_json(string).unwrap();
+    /// assert_eq!(text.as_json(), Some(string));
     /// assert_eq!(text, "line\n".repeat(40).as_str());
     /// ```
     #[must_use]
-    pub fn from_json(json: Self) -> Option<Self> {
-        let json = match json.0 {
-            Repr::Plain(json) => json,
-            Repr::Escaped(escaped) => escaped.text().clone(),
-        };
-        Escaped::new(json).map(|escaped| Self(Repr::Escaped(Arc::new(escaped))))
+    pub fn slice_json(&self, string: &str) -> Option<Self> {
+        if !escaped::may_stay(string) {
+            return None;
+        }
+        let json = self.slice_ref(string).buffer().clone();
+        Some(Self(Repr::Escaped(Arc::new(Escaped::new(json)))))
     }
 
     /// The text as a string of JSON, with its quotes, where it is kept so.
@@ -303,7 +304,8 @@ mod tests {
     }
 
     fn escaped(inner: &str) -> Option<Str> {
-        Str::from_json(Str::from(format!("\"{inner}\"")))
+        let json = Str::from(format!("\"{inner}\""));
+        json.slice_json(&json)
     }
 
     #[test]
@@ -333,7 +335,7 @@ mod tests {
             assert!(escaped(&(long.clone() + end)).is_none(), "{end:?}");
         }
         assert!(escaped(r"short\n").is_none());
-        assert!(Str::from_json(Str::from(long)).is_none());
+        assert!(Str::from(long.as_str()).slice_json(&long).is_none());
     }
 
     proptest! {
@@ -343,7 +345,7 @@ mod tests {
             raw in r#"["\\ntu0a-b/ \x{1f}€]{0,200}"#,
         ) {
             let json = serde_json::to_string(&text).unwrap();
-            if let Some(kept) = Str::from_json(Str::from(json.as_str())) {
+            if let Some(kept) = Str::from(json.as_str()).slice_json(&json) {
                 prop_assert_eq!(kept.as_json(), Some(&*json));
                 prop_assert_eq!(&*kept, &*text);
                 prop_assert_eq!(kept.is_blank(), text.trim().is_empty());
@@ -352,7 +354,7 @@ mod tests {
                 prop_assert!(json.len() < 130 || json.contains("\\u"), "{}", json);
             }
             let raw = format!("\"{raw}\"");
-            if let Some(kept) = Str::from_json(Str::from(raw.as_str())) {
+            if let Some(kept) = Str::from(raw.as_str()).slice_json(&raw) {
                 prop_assert_eq!(&*kept, &*serde_json::from_str::<String>(&raw).unwrap());
             }
         }

@@ -109,9 +109,6 @@ impl Params {
         let raw = |value: &Option<ziggurat_core::RawJson>| {
             value.as_ref().map(|value| value.get().to_owned())
         };
-        if chat.extras.is_empty() && says_no_more(chat) {
-            return Ok(());
-        }
         let speaks = chat.modalities.iter().any(|kind| kind != "text");
         let mut lose = |field: Field, value: Option<String>, severity: Severity| {
             let Some(value) = value.filter(|_| !has.contains(&field)) else { return Ok(()) };
@@ -191,26 +188,6 @@ impl Params {
             object.raw(name, value);
         }
     }
-}
-
-/// Whether a request is said with what all dialects have: most are.
-fn says_no_more(chat: &Chat) -> bool {
-    let sampling = &chat.sampling;
-    let numbers = [
-        sampling.min_p,
-        sampling.frequency_penalty,
-        sampling.presence_penalty,
-        sampling.repetition_penalty,
-    ];
-    let values =
-        [&chat.logit_bias, &chat.audio, &chat.metadata, &chat.prediction, &chat.web_search];
-    numbers.iter().all(Option::is_none)
-        && values.iter().all(|value| value.is_none())
-        && [&chat.verbosity, &chat.cache.key, &chat.cache.retention].iter().all(|v| v.is_none())
-        && (chat.n, sampling.seed) == (None, None)
-        && chat.logprobs.is_none()
-        && chat.store.is_none()
-        && chat.modalities.is_empty()
 }
 
 fn number(value: f64) -> String {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, Response, response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
@@ -246,12 +246,8 @@ impl Exchange {
             .get(dialect.request_id_header())
             .and_then(|value| value.to_str().ok())
             .map(Str::from);
-        let passed = dialect.reply_headers();
-        // Looking for each name would hash all of them; most answers hold few, and few others of such a length.
-        let bit = |name: &HeaderName| 1_u64 << (name.as_str().len() % 64);
-        let lengths = passed.iter().fold(0, |bits, name| bits | bit(name));
-        for (name, value) in &parts.headers {
-            if lengths & bit(name) != 0 && passed.contains(name) {
+        for name in dialect.reply_headers() {
+            for value in parts.headers.get_all(name) {
                 head.headers.append(name, value.clone());
             }
         }

@@ -19,7 +19,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
             b"role" => drop(value.word()?),
             b"id" => id = Some(value.string()?),
             b"model" => model = Some(value.string()?),
-            b"content" => text = Some(only_text(value)?),
+            b"content" => text = Some(value.only_text("text", &[])?),
             b"stop_reason" => reason = Some(value.string()?),
             b"stop_sequence" if !value.passes("null") => sequence = Some(value.string()?),
             b"usage" => usage = Some(Counts::spelled(value)?),
@@ -46,20 +46,4 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
         reply.service_tier = tier.map(|at| text_at(&at, body).ok_or(())).transpose().ok()?;
     }
     Some(reply)
-}
-
-/// Where the text of the only block stands.
-fn only_text(list: &mut Spelled<'_>) -> Option<Range<usize>> {
-    let (mut kind, mut text) = (None, None);
-    list.pass("[")?;
-    list.members(|name, value| {
-        match name {
-            b"type" => kind = Some(value.word()?),
-            b"text" => text = Some(value.string()?),
-            _ => value.pass("null")?,
-        }
-        Some(())
-    })?;
-    list.pass("]")?;
-    text.filter(|_| kind == Some(b"text"))
 }

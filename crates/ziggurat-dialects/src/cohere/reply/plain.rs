@@ -1,7 +1,5 @@
 //! Whole answers that are one text and nothing else, told by their names: they are read in one pass.
 
-use std::ops::Range;
-
 use ziggurat_core::{ChatReply, Choice, Part, Restore, Str};
 
 use super::{BILLED, restored};
@@ -16,7 +14,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
         match name {
             b"id" => id = Some(value.string()?),
             b"finish_reason" => word = Some(value.word()?),
-            b"message" => text = Some(message(value)?),
+            b"message" => text = Some(value.only_content(|list| list.only_text("text", &[]))?),
             b"usage" => counts = Some(usage::spelled(value)?),
             // What is nothing says nothing.
             _ => value.pass("null")?,
@@ -39,33 +37,4 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
         }
     }
     Some(reply)
-}
-
-/// Where the only text of a message stands.
-fn message(object: &mut Spelled<'_>) -> Option<Range<usize>> {
-    let mut text = None;
-    object.members(|name, value| {
-        match name {
-            b"role" => drop(value.word()?),
-            b"content" => text = Some(only_text(value)?),
-            _ => value.pass("null")?,
-        }
-        Some(())
-    })?;
-    text
-}
-
-fn only_text(list: &mut Spelled<'_>) -> Option<Range<usize>> {
-    let (mut kind, mut text) = (None, None);
-    list.pass("[")?;
-    list.members(|name, value| {
-        match name {
-            b"type" => kind = Some(value.word()?),
-            b"text" => text = Some(value.string()?),
-            _ => return None,
-        }
-        Some(())
-    })?;
-    list.pass("]")?;
-    text.filter(|_| kind == Some(b"text"))
 }

@@ -61,20 +61,13 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
 
 /// Where the only text of a message stands.
 fn output(object: &mut Spelled<'_>) -> Option<Range<usize>> {
-    let mut text = None;
     object.pass(r#"{"message":"#)?;
-    object.members(|name, value| {
-        match name {
-            b"role" => drop(value.word()?),
-            b"content" => {
-                value.pass(r#"[{"text":"#)?;
-                text = Some(value.string()?);
-                value.pass("}]")?;
-            }
-            _ => return None,
-        }
-        Some(())
+    let text = object.only_content(|list| {
+        list.pass(r#"[{"text":"#)?;
+        let text = list.string()?;
+        list.pass("}]")?;
+        Some(text)
     })?;
     object.pass("}")?;
-    text
+    Some(text)
 }

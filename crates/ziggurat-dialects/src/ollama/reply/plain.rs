@@ -1,7 +1,5 @@
 //! Whole answers that are one text and nothing else, told by their names: they are read in one pass.
 
-use std::ops::Range;
-
 use ziggurat_core::{ChatReply, Choice, Extras, Part, Str, Usage};
 
 use crate::clock::unix_seconds;
@@ -20,7 +18,7 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
             b"created_at" => created = Some(value.word()?),
             b"done_reason" => word = Some(value.word()?),
             b"done" => value.passes("true").then_some(())?,
-            b"message" => text = Some(message(value)?),
+            b"message" => text = Some(value.only_content(Spelled::string)?),
             b"prompt_eval_count" => usage.input = Some(value.count()?),
             b"eval_count" => usage.output = Some(value.count()?),
             // How long it took.
@@ -48,18 +46,4 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
     }
     reply.extras = extras;
     Some(reply)
-}
-
-/// Where the text of a message stands that is nothing else.
-fn message(object: &mut Spelled<'_>) -> Option<Range<usize>> {
-    let mut text = None;
-    object.members(|name, value| {
-        match name {
-            b"role" => drop(value.word()?),
-            b"content" => text = Some(value.string()?),
-            _ => value.pass("null")?,
-        }
-        Some(())
-    })?;
-    text
 }

@@ -56,26 +56,12 @@ pub(super) fn message(item: &mut Spelled<'_>) -> Option<Range<usize>> {
         match name {
             b"type" => kind = Some(value.word()?),
             b"id" | b"role" | b"status" | b"phase" => drop(value.word()?),
-            b"content" => text = Some(only_text(value)?),
+            b"content" => {
+                text = Some(value.only_text("output_text", &["annotations", "logprobs"])?);
+            }
             _ => return None,
         }
         Some(())
     })?;
     text.filter(|_| kind == Some(b"message"))
-}
-
-fn only_text(list: &mut Spelled<'_>) -> Option<Range<usize>> {
-    let (mut kind, mut text) = (None, None);
-    list.pass("[")?;
-    list.members(|name, value| {
-        match name {
-            b"type" => kind = Some(value.word()?),
-            b"text" => text = Some(value.string()?),
-            b"annotations" | b"logprobs" => value.pass("[]")?,
-            _ => return None,
-        }
-        Some(())
-    })?;
-    list.pass("]")?;
-    text.filter(|_| kind == Some(b"output_text"))
 }
