@@ -140,7 +140,7 @@ fn push_chunk(out: &mut Vec<u8>, contents: &[u8]) {
 }
 
 /// Headers that providers send and gateways read or pass on.
-fn provider_headers(dialect: Dialect) -> &'static str {
+pub(crate) fn provider_headers(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Openai => {
             "x-request-id: req_8f14e45fceea167a5a36dedd4bea2543\r\nopenai-processing-ms: 412\r\nopenai-version: 2020-10-01\r\nx-ratelimit-limit-requests: 10000\r\nx-ratelimit-remaining-requests: 9999\r\n"

@@ -27,10 +27,30 @@ const PATHS: [(&str, ziggurat_core::Dialect, Option<bool>); 7] = [
     ("/api/chat", OLLAMA, None),
 ];
 
+/// The dialects, and headers as a provider of each sends them.
+fn providers() -> [(ziggurat_core::Dialect, &'static str); 5] {
+    [
+        (RESPONSES, answer::provider_headers(answer::Dialect::Openai)),
+        (
+            GEMINI,
+            "vary: Origin\r\nx-frame-options: SAMEORIGIN\r\nx-content-type-options: nosniff\r\nserver-timing: gfet4t7; dur=412\r\n",
+        ),
+        (
+            CONVERSE,
+            "date: Fri, 02 Jan 2026 03:04:05 GMT\r\nx-amzn-requestid: 8f14e45f-ceea-467a-9a36-dedd4bea2543\r\n",
+        ),
+        (
+            COHERE,
+            "date: Fri, 02 Jan 2026 03:04:05 GMT\r\nserver: envoy\r\nx-debug-trace-id: 8f14e45fceea167a5a36dedd4bea2543\r\nx-envoy-upstream-service-time: 412\r\n",
+        ),
+        (OLLAMA, "date: Fri, 02 Jan 2026 03:04:05 GMT\r\n"),
+    ]
+}
+
 impl Rewritten {
     /// The answers in every dialect that there is a path of.
     pub fn all() -> Vec<Self> {
-        [RESPONSES, GEMINI, CONVERSE, COHERE, OLLAMA].map(Self::new).into()
+        providers().map(Self::new).into()
     }
 
     /// The dialect that it is written in.
@@ -38,7 +58,7 @@ impl Rewritten {
         self.dialect
     }
 
-    fn new(dialect: ziggurat_core::Dialect) -> Self {
+    fn new((dialect, headers): (ziggurat_core::Dialect, &str)) -> Self {
         let mut ask = Ask::new(Operation::Chat, "model-at-provider");
         ask.call_id = Str::from("8f14e45fceea167a5a36dedd4bea2543");
         ask.created = 1_767_323_045;
@@ -68,8 +88,8 @@ impl Rewritten {
         let (event, last) = (written(&event), written(&last));
         let media_type = dialect.stream_type();
         let media_type = media_type.to_str().expect("a media type is ASCII");
-        let stream = Stream::framed(media_type, "", [&first, &event, &last]);
-        Self { dialect, whole: at_once("", &body), stream }
+        let stream = Stream::framed(media_type, headers, [&first, &event, &last]);
+        Self { dialect, whole: at_once(headers, &body), stream }
     }
 
     /// Those that belong to a path, and whether it asks for a stream, if it says.

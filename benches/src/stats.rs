@@ -96,6 +96,9 @@ pub struct Spread {
     pub median: f64,
     /// The greatest.
     pub max: f64,
+    /// Between which two of them the middle of ever more rounds would lie, at 95 % confidence, however they are distributed.
+    /// The least and the greatest where there are fewer than six.
+    pub sure: (f64, f64),
 }
 
 impl Spread {
@@ -110,8 +113,26 @@ impl Spread {
         } else {
             f64::midpoint(values[middle - 1], values[middle])
         };
-        Some(Self { min, median, max })
+        let left_out = outside(values.len());
+        let sure = (values[left_out], values[values.len() - 1 - left_out]);
+        Some(Self { min, median, max, sure })
     }
+}
+
+/// How many of so many sorted values may be left out at either end so that those that are left hold the true median between
+/// them with 95 % confidence: how many lie below it is binomial, as heads of a coin are.
+fn outside(count: usize) -> usize {
+    const EITHER_END: f64 = 0.025;
+    // The probability of `below` heads is the one before it times what is chosen anew.
+    let mut heads = 0.5_f64.powf(count as f64);
+    let mut probability = heads;
+    let mut below = 0;
+    while probability <= EITHER_END && below < count {
+        heads *= (count - below) as f64 / (below + 1) as f64;
+        probability += heads;
+        below += 1;
+    }
+    below.saturating_sub(1).min(count.saturating_sub(1) / 2)
 }
 
 #[cfg(test)]
@@ -148,7 +169,16 @@ mod tests {
         let spread = Spread::of([3.0, 1.0, 2.0]).unwrap();
         assert_eq!((spread.min, spread.median, spread.max), (1.0, 2.0, 3.0));
         let even = Spread::of([1.0, 2.0]).unwrap();
-        assert_eq!(even, Spread { min: 1.0, median: 1.5, max: 2.0 });
+        assert_eq!(even, Spread { min: 1.0, median: 1.5, max: 2.0, sure: (1.0, 2.0) });
         assert_eq!(Spread::of([]), None);
+    }
+
+    #[test]
+    fn a_median_is_sure_between_values_that_tables_name() {
+        // Ranks of the sign test's interval at 95 %, as statistical tables have them, from one.
+        for (count, first) in [(5, 1), (6, 1), (9, 2), (15, 4), (20, 6), (31, 10), (101, 41)] {
+            let spread = Spread::of((1..=count).map(f64::from)).unwrap();
+            assert_eq!(spread.sure, (f64::from(first), f64::from(count + 1 - first)), "{count}");
+        }
     }
 }

@@ -10,7 +10,10 @@ use ziggurat_core::{Error, ErrorKind, Secret};
 
 /// Whether a message has these words, in any case.
 pub(crate) fn contains(message: &str, words: &str) -> bool {
-    message.as_bytes().windows(words.len()).any(|at| at.eq_ignore_ascii_case(words.as_bytes()))
+    let words = words.as_bytes();
+    let begins = |at: &[u8]| at[0].eq_ignore_ascii_case(&words[0]);
+    let mut places = message.as_bytes().windows(words.len());
+    places.any(|at| begins(at) && at.eq_ignore_ascii_case(words))
 }
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");

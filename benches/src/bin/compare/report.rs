@@ -15,7 +15,7 @@ use crate::{
 };
 use ziggurat_benches::stats::{BUCKETS_MS, Histogram, Spread};
 
-/// From so many foreign cores on a scenario is marked as disturbed.
+/// From so many foreign cores on, in the middle of its rounds, a scenario is marked as disturbed.
 const DISTURBED: f64 = 0.1;
 
 /// Prints one scenario.
@@ -28,7 +28,10 @@ pub(crate) fn print(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
         return writeln!(out, "  FAILED: {failure}");
     }
     let (metric, bare, gateway) = ("", "bare", "gateway");
-    writeln!(out, "  {metric:<30} {bare:>12} {gateway:>12}  gateway beside bare [least, most]")?;
+    writeln!(
+        out,
+        "  {metric:<30} {bare:>12} {gateway:>12}  gateway beside bare (95 % sure) [least, most]"
+    )?;
     for compared in &outcome.summary {
         print_line(compared, out)?;
     }
@@ -49,11 +52,17 @@ fn print_line(compared: &Compared, out: &mut impl Write) -> io::Result<()> {
     let (name, _, _) = metric.about();
     let name = if unit.is_empty() { name.to_owned() } else { format!("{name}, {unit}") };
     let relation = match (ratio, added) {
-        (Some(Spread { min, median, max }), _) => format!("× {median:.3} [{min:.3}, {max:.3}]"),
-        (_, Some(Spread { min, median, max })) => format!("{median:+.1} [{min:+.1}, {max:+.1}]"),
-        _ if *metric == Metric::Others && bare.max.max(gateway.max) >= DISTURBED => {
+        (Some(Spread { min, median, max, sure: (from, to) }), _) => {
+            format!("× {median:.3} ({from:.3}–{to:.3}) [{min:.3}, {max:.3}]")
+        }
+        (_, Some(Spread { min, median, max, sure: (from, to) })) => {
+            format!("{median:+.1} ({from:+.1} to {to:+.1}) [{min:+.1}, {max:+.1}]")
+        }
+        // A few rounds that were disturbed are none in the middle.
+        _ if *metric == Metric::Others && bare.sure.1.max(gateway.sure.1) >= DISTURBED => {
             format!("up to {:.2}: this run was DISTURBED", bare.max.max(gateway.max))
         }
+        _ if *metric == Metric::Others => format!("up to {:.2}", bare.max.max(gateway.max)),
         _ => String::new(),
     };
     let (bare, gateway) = (bare.median, gateway.median);

@@ -63,11 +63,7 @@ impl Str {
     ///
     /// The place of the first byte that is not UTF-8.
     pub fn from_utf8(bytes: Bytes) -> Result<Self, std::str::Utf8Error> {
-        // Checking costs a pass over all of it: once when it is text, twice only when it is not.
-        match ByteString::try_from(bytes.clone()) {
-            Ok(text) => Ok(Self::plain(text)),
-            Err(_) => std::str::from_utf8(&bytes).map(|_| Self::new()),
-        }
+        ByteString::try_from(bytes).map(Self::plain)
     }
 
     /// The text that a string of JSON means which this text holds, quotes and all: it is unescaped when it is read and not before.

@@ -91,20 +91,29 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
     {
         at += STEP;
     }
-    at + plain_word(&bytes[at..])
+    at + plain_end(&bytes[at..])
 }
 
-/// The same, of a text that is short.
+/// The same, where a short word begins: most end within one step, so that whether there is another is no surprise.
 pub(crate) fn plain_word(bytes: &[u8]) -> usize {
-    const WORD: usize = 8;
-    let every = |byte: u8| u64::from_le_bytes([byte; WORD]);
-    // The high bit of each byte that is less; what is wrong of it is above the first that is right.
-    let less = |word: u64, than: u8| word.wrapping_sub(every(than)) & !word & every(0x80);
+    let mut at = 0;
+    while let Some(step) = bytes[at..].first_chunk::<{ 2 * WORD }>() {
+        let step = u128::from_le_bytes(*step);
+        let [low, high] = [step, step >> 64].map(|half| u128::from(escaped_in(half as u64)));
+        let found = low | high << 64;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 2 * WORD;
+    }
+    at + plain_end(&bytes[at..])
+}
+
+/// The same, of less than that.
+fn plain_end(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(word) = bytes[at..].first_chunk::<WORD>() {
-        let word = u64::from_le_bytes(*word);
-        let equal = |byte: u8| less(word ^ every(byte), 1);
-        let found = less(word, 0x20) | equal(b'"') | equal(b'\\');
+        let found = escaped_in(u64::from_le_bytes(*word));
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
         }
@@ -112,6 +121,17 @@ pub(crate) fn plain_word(bytes: &[u8]) -> usize {
     }
     let rest = &bytes[at..];
     at + rest.iter().position(|byte| is_escaped(*byte)).unwrap_or(rest.len())
+}
+
+const WORD: usize = size_of::<u64>();
+
+/// The high bit of each byte that has to be escaped. The lowest is right, what is above it need not be.
+fn escaped_in(word: u64) -> u64 {
+    let every = |byte: u8| u64::from_le_bytes([byte; WORD]);
+    // The high bit of each byte that is less; what is wrong of it is above the first that is right.
+    let less = |word: u64, than: u8| word.wrapping_sub(every(than)) & !word & every(0x80);
+    let equal = |byte: u8| less(word ^ every(byte), 1);
+    less(word, 0x20) | equal(b'"') | equal(b'\\')
 }
 
 fn is_escaped(byte: u8) -> bool {

@@ -27,10 +27,12 @@ impl<'a> Object<'a> {
     /// Writes a name that needs no escapes; the value is for the caller to write.
     pub(crate) fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
         debug_assert_eq!(plain(name.as_bytes()), name.len(), "{name} needs escapes");
-        let comma: &[u8] = if self.empty { b"\"" } else { b",\"" };
-        self.empty = false;
         self.out.reserve(name.len() + 4);
-        self.out.extend_from_slice(comma);
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
         self.out

@@ -30,7 +30,7 @@ mod turns;
 
 use std::borrow::Cow;
 
-use ziggurat_core::{Chat, Content, Error, Losses, Message, Part, Role};
+use ziggurat_core::{Chat, Content, Error, Losses, Message, Part, Role, Source};
 
 pub use results::{attach_results, repair_pairs};
 pub use system::{MidSystem, collect_system};
@@ -112,12 +112,14 @@ impl<'a> Conversation<'a> {
     #[must_use]
     pub fn of(chat: &'a Chat) -> Self {
         if is_settled(chat) {
-            return Self {
-                system: Cow::Borrowed(&chat.system),
-                messages: Cow::Borrowed(&chat.messages),
-            };
+            return Self::as_said(chat);
         }
         Self::new(chat.system.clone(), chat.messages.clone())
+    }
+
+    /// The conversation of a request as it is, for a target that has no rules.
+    pub(crate) fn as_said(chat: &'a Chat) -> Self {
+        Self { system: Cow::Borrowed(&chat.system), messages: Cow::Borrowed(&chat.messages) }
     }
 
     /// The messages, if a rule may have something to change.
@@ -128,12 +130,39 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// About how many bytes a request takes that says it: media and long texts are nearly all of it.
+    pub(crate) fn size_hint(&self) -> usize {
+        let messages = self.messages.iter().map(|message| weight(&message.parts));
+        1024 + weight(&self.system) + messages.sum::<usize>()
+    }
+
     /// Adds texts to the system prompt.
     pub(crate) fn instruct(&mut self, texts: &[String]) {
         if !texts.is_empty() {
             self.system.to_mut().extend(texts.iter().map(|text| Part::text(text.as_str())));
         }
     }
+}
+
+/// About how many bytes these take when they are written.
+fn weight(parts: &[Part]) -> usize {
+    let source = |source: &Source| match source {
+        Source::Base64 { data, .. } => data.len(),
+        Source::Text { text, .. } => text.len(),
+        Source::Url(url) => url.len(),
+        _ => 0,
+    };
+    let one = |part: &Part| match &part.content {
+        Content::Text { text, .. } | Content::Reasoning { text, .. } => text.json_len(),
+        Content::Image { source: at, .. }
+        | Content::Audio { source: at }
+        | Content::Video { source: at }
+        | Content::Document { source: at, .. } => source(at),
+        Content::ToolCall { arguments, .. } => arguments.len(),
+        Content::ToolResult { parts, .. } => weight(parts),
+        _ => 0,
+    };
+    parts.iter().map(|part| one(part) + 96).sum()
 }
 
 /// Whether a conversation is as every target takes it: user and assistant take turns, the user first and last, and all they do is

@@ -1,10 +1,11 @@
-//! What the dialects of OpenAI's API have in common: headers and credentials, errors, models, efforts, usage.
+//! What the dialects of OpenAI's API have in common: headers and credentials, errors, models, requests, efforts, usage.
 
 pub(crate) mod citation;
 pub(crate) mod effort;
 pub(crate) mod error;
 pub(crate) mod models;
 pub(crate) mod parts;
+pub(crate) mod request;
 pub(crate) mod usage;
 
 use http::{HeaderName, header};

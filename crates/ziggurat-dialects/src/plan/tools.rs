@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use ziggurat_core::{
-    Chat, Content, Error, Losses, Message, OutputFormat, OutputSchema, RawJson, Severity, Str,
-    Tool, ToolChoice, ToolKind,
+    Changes, Chat, Content, Error, Losses, Message, OutputFormat, OutputSchema, RawJson, Restore,
+    Severity, Str, Tool, ToolChoice, ToolKind,
 };
 
 use super::Scene;
@@ -78,6 +78,16 @@ impl<'a> Tools<'a> {
             tools.single = chat.parallel_tools.map(|parallel| !parallel);
         }
         Ok(tools)
+    }
+
+    /// What has to be undone in the answer.
+    pub(crate) fn restore(self) -> Restore {
+        let mut changes = Changes::default();
+        changes.tool_names = self.names.into_changed();
+        changes.custom_tools = self.custom.into_iter().collect();
+        changes.answer_tool = self.answer;
+        changes.strip_fence = self.strip_fence;
+        Restore::new(changes)
     }
 
     /// Decides which tools are sent, and which of them is to be called, for a dialect that binds answers by itself.

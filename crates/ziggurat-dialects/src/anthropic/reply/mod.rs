@@ -114,7 +114,7 @@ fn decode_chat(mut fields: Fields<'_>, body: &Str, restore: &Restore) -> Result<
         rest = inner.object();
     }
     let stop = stop::decode(&reason, sequence, details, calls);
-    reply.choices.push(Choice::new(0, parts, stop));
+    reply.choices = vec![Choice::new(0, parts, stop)];
     reply.extras = leftover(fields, body);
     if let Some(rest) = rest {
         reply.extras.dialect = Some(ANTHROPIC);

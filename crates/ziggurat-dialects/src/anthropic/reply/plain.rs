@@ -20,7 +20,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
             b"id" => id = Some(value.string()?),
             b"model" => model = Some(value.string()?),
             b"content" => text = Some(value.only_text("text", &[])?),
-            b"stop_reason" => reason = Some(value.string()?),
+            b"stop_reason" => reason = Some(value.word()?),
             b"stop_sequence" if !value.passes("null") => sequence = Some(value.string()?),
             b"usage" => usage = Some(Counts::spelled(value)?),
             // What is nothing says nothing.
@@ -37,10 +37,11 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
         |place: Option<Range<usize>>| place.map_or(Some(Str::new()), |at| text_at(&at, body));
     let sequence = sequence.map(|at| text_at(&at, body).ok_or(())).transpose().ok()?;
     let mut reply = ChatReply::new(read(id)?, read(model)?);
-    let stop = stop::decode(&read(reason)?, sequence, None, false);
+    let reason = std::str::from_utf8(reason.unwrap_or_default()).ok()?;
+    let stop = stop::decode(reason, sequence, None, false);
     let mut part = Part::text(text_at(&text?, body)?);
     super::undo(&mut part, restore);
-    reply.choices.push(Choice::new(0, vec![part], stop));
+    reply.choices = vec![Choice::new(0, vec![part], stop)];
     if let Some((counts, tier)) = usage {
         reply.usage = Some(counts.usage());
         reply.service_tier = tier.map(|at| text_at(&at, body).ok_or(())).transpose().ok()?;

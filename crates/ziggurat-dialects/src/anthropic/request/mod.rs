@@ -9,9 +9,7 @@ mod tests;
 mod write;
 
 use bytes::Bytes;
-use ziggurat_core::{
-    Changes, Chat, EncodedRequest, Error, Losses, RawJson, Restore, Target, Typed,
-};
+use ziggurat_core::{Chat, EncodedRequest, Error, Losses, RawJson, Target, Typed};
 
 pub(super) use decode::decode;
 pub(super) use defaults::set_default;
@@ -52,7 +50,7 @@ fn encode_chat(
     params.stop(chat, scene, losses)?;
     let tier = write::tier(chat, scene, losses)?;
     params.lost(chat, &[], scene, losses)?;
-    let mut out = Vec::with_capacity(plan.size_hint());
+    let mut out = Vec::with_capacity(plan.talk.size_hint());
     let mut object = Object::begin(&mut out);
     object.text("model", scene.target.model);
     object.number("max_tokens", plan.thinking.max_tokens);
@@ -91,7 +89,7 @@ fn encode_chat(
     }
     object.end();
     let mut request = EncodedRequest::new(Bytes::from(out));
-    request.restore = plan.restore();
+    request.restore = plan.tools.restore();
     Ok(request)
 }
 
@@ -102,7 +100,7 @@ fn encode_count(
     losses: &mut Losses,
 ) -> Result<EncodedRequest, Error> {
     let mut plan = Plan::of(chat, scene, losses)?;
-    let mut out = Vec::with_capacity(plan.size_hint());
+    let mut out = Vec::with_capacity(plan.talk.size_hint());
     let mut object = Object::begin(&mut out);
     object.text("model", scene.target.model);
     plan.write(chat, scene, &mut object);
@@ -164,21 +162,6 @@ impl<'a> Plan<'a> {
         Ok(Self { talk, tools, thinking, marks })
     }
 
-    /// A guess at the length of the body, in bytes: media are nearly all of it.
-    fn size_hint(&self) -> usize {
-        let parts = self.talk.messages.iter().flat_map(|message| &message.parts);
-        let sizes = parts.map(|part| match &part.content {
-            ziggurat_core::Content::Text { text, .. } => text.json_len() + 32,
-            ziggurat_core::Content::Image { source, .. }
-            | ziggurat_core::Content::Document { source, .. } => match source {
-                ziggurat_core::Source::Base64 { data, .. } => data.len() + 128,
-                _ => 512,
-            },
-            _ => 256,
-        });
-        1024 + sizes.sum::<usize>()
-    }
-
     /// Writes the conversation, its tools and its thinking.
     fn write(&mut self, chat: &Chat, scene: &Scene<'_>, object: &mut Object<'_>) {
         let Self { talk, tools, thinking, marks } = self;
@@ -221,14 +204,5 @@ impl<'a> Plan<'a> {
             config.end();
         }
         write::mark(chat.cache.auto, object);
-    }
-
-    fn restore(self) -> Restore {
-        let mut changes = Changes::default();
-        changes.tool_names = self.tools.names.into_changed();
-        changes.custom_tools = self.tools.custom.into_iter().collect();
-        changes.answer_tool = self.tools.answer;
-        changes.strip_fence = self.tools.strip_fence;
-        Restore::new(changes)
     }
 }

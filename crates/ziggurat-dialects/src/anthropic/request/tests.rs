@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use ziggurat_core::{
     CacheMark, Capabilities, Content, Dialect, Effort, Expose, LossPolicy, Members, Message,
-    Operation, OutputFormat, OutputSchema, Part, Payload, ReasoningMode, Role, Source, Str, Tool,
-    ToolCallKind, ToolChoice, ToolKind,
+    Operation, OutputFormat, OutputSchema, Part, Payload, ReasoningMode, Restore, Role, Source,
+    Str, Tool, ToolCallKind, ToolChoice, ToolKind,
 };
 
 use super::*;

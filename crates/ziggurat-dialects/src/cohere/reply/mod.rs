@@ -85,7 +85,7 @@ fn decode_chat(mut fields: Fields<'_>, body: &Str, restore: &Restore) -> Result<
     let mut choice = Choice::new(0, parts, stop::decode(word.as_deref(), calls));
     choice.logprobs = logprobs;
     choice.extras = request::leftover(message, body);
-    reply.choices.push(choice);
+    reply.choices = vec![choice];
     reply.extras = request::leftover(fields, body);
     // Every answer of this dialect is known by that.
     reply.extras.dialect = Some(COHERE);

@@ -28,7 +28,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
     let mut part = Part::text(text);
     restored(&mut part, restore);
     let mut reply = ChatReply::new(id, "");
-    reply.choices.push(Choice::new(0, vec![part], stop::decode(word, false)));
+    reply.choices = vec![Choice::new(0, vec![part], stop::decode(word, false))];
     reply.extras.dialect = Some(COHERE);
     if let Some((counts, billed)) = counts {
         reply.usage = counts;

@@ -95,7 +95,7 @@ fn decode_chat(mut fields: Fields<'_>, body: &Str, restore: &Restore) -> Result<
     let mut reply = ChatReply::new("", "");
     let word = fields.text("stopReason", body, At::root("stopReason"))?.unwrap_or_default();
     let stop = stop::decode(&word, stop_sequence(&fields, body), calls);
-    reply.choices.push(Choice::new(0, parts, stop));
+    reply.choices = vec![Choice::new(0, parts, stop)];
     reply.usage = usage::read(&fields, body);
     fields.take("usage");
     reply.service_tier = service_tier(&mut fields, body);

@@ -42,7 +42,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
     undo(&mut part, restore);
     let word = word.map_or(Some(Str::new()), read)?;
     let mut reply = ChatReply::new("", "");
-    reply.choices.push(Choice::new(0, vec![part], stop::decode(&word, None, false)));
+    reply.choices = vec![Choice::new(0, vec![part], stop::decode(&word, None, false))];
     reply.usage = counts;
     if let Some(tier) = tier {
         let tier = read(tier)?;

@@ -15,8 +15,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use ziggurat_core::{
-    Capabilities, Changes, Chat, Content, Effort, EncodedRequest, Error, ErrorKind, Losses,
-    OutputFormat, RawJson, Restore, Severity, Source, Str, Target, Typed,
+    Capabilities, Chat, Effort, EncodedRequest, Error, ErrorKind, Losses, OutputFormat, RawJson,
+    Severity, Str, Target, Typed,
 };
 
 pub(super) use decode::decode;
@@ -89,7 +89,7 @@ fn encode_chat(
     }
     let additional = Additional::plan(chat, family, &mut params, &plan, scene, losses)?;
 
-    let mut out = Vec::with_capacity(plan.size_hint());
+    let mut out = Vec::with_capacity(plan.talk.size_hint());
     let mut object = Object::begin(&mut out);
     plan.write(scene, &mut object);
     let bound = chat.max_output_tokens.is_some() || matches!(plan.thinking.mode, Mode::Enabled(_));
@@ -120,7 +120,7 @@ fn encode_chat(
     }
     object.end();
     let mut request = EncodedRequest::new(Bytes::from(out));
-    request.restore = plan.restore();
+    request.restore = plan.tools.restore();
     Ok(request)
 }
 
@@ -132,7 +132,7 @@ fn encode_count(
     losses: &mut Losses,
 ) -> Result<EncodedRequest, Error> {
     let mut plan = Plan::of(chat, family, scene, losses)?;
-    let mut out = Vec::with_capacity(plan.size_hint());
+    let mut out = Vec::with_capacity(plan.talk.size_hint());
     let mut object = Object::begin(&mut out);
     let mut input = Object::begin(object.member("input"));
     let mut inner = Object::begin(input.member("converse"));
@@ -329,24 +329,6 @@ impl<'a> Plan<'a> {
             }
     }
 
-    /// A guess at the length of the body, in bytes: media are nearly all of it.
-    fn size_hint(&self) -> usize {
-        let parts = self.talk.messages.iter().flat_map(|message| &message.parts);
-        let sizes = parts.map(|part| match &part.content {
-            Content::Text { text, .. } => text.json_len() + 32,
-            Content::Image { source, .. }
-            | Content::Video { source }
-            | Content::Audio { source }
-            | Content::Document { source, .. } => match source {
-                Source::Base64 { data, .. } => data.len() + 128,
-                Source::Text { text, .. } => text.len() + 128,
-                _ => 512,
-            },
-            _ => 256,
-        });
-        1024 + sizes.sum::<usize>()
-    }
-
     /// Writes what is said.
     fn write(&mut self, scene: &Scene<'_>, object: &mut Object<'_>) {
         let Self { talk, tools, marks, auto, family, .. } = self;
@@ -356,14 +338,5 @@ impl<'a> Plan<'a> {
         }
         let out = object.member("messages");
         writer.messages(&talk.messages, &mut marks.messages, *auto, out);
-    }
-
-    fn restore(self) -> Restore {
-        let mut changes = Changes::default();
-        changes.tool_names = self.tools.names.into_changed();
-        changes.custom_tools = self.tools.custom.into_iter().collect();
-        changes.answer_tool = self.tools.answer;
-        changes.strip_fence = self.tools.strip_fence;
-        Restore::new(changes)
     }
 }

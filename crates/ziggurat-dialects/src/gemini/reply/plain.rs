@@ -36,7 +36,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
     let read =
         |place: Option<Range<usize>>| place.map_or(Some(Str::new()), |at| text_at(&at, body));
     let mut reply = ChatReply::new(read(id)?, read(model)?);
-    reply.choices.push(candidate?.choice(body, &reply.id, restore)?);
+    reply.choices = vec![candidate?.choice(body, &reply.id, restore)?];
     reply.created = created.and_then(|time| unix_seconds(std::str::from_utf8(time).ok()?));
     reply.usage = counts;
     if !rest.is_empty() {

@@ -42,7 +42,7 @@ fn encode_chat(
 ) -> Result<EncodedRequest, Error> {
     let mut plan = Plan::of(chat, scene, losses)?;
     let params = Params::plan(chat, scene, losses)?;
-    let mut out = Vec::with_capacity(plan.size_hint());
+    let mut out = Vec::with_capacity(plan.talk.size_hint());
     let mut object = Object::begin(&mut out);
     plan.write(chat, scene, &mut object);
     params.write(chat, &plan.tools.form, &mut object);
@@ -76,7 +76,7 @@ fn encode_count(
     losses: &mut Losses,
 ) -> Result<EncodedRequest, Error> {
     let mut plan = Plan::of(chat, scene, losses)?;
-    let mut inner = Vec::with_capacity(plan.size_hint());
+    let mut inner = Vec::with_capacity(plan.talk.size_hint());
     let mut object = Object::begin(&mut inner);
     let beside = !plan.talk.system.is_empty() || !chat.tools.is_empty();
     if beside {
@@ -129,21 +129,6 @@ impl<'a> Plan<'a> {
         }
         talk.instruct(&tools.instructions);
         Ok(Self { talk, tools })
-    }
-
-    /// A guess at the length of the body, in bytes: media are nearly all of it.
-    fn size_hint(&self) -> usize {
-        use ziggurat_core::Source;
-        let parts = self.talk.messages.iter().flat_map(|message| &message.parts);
-        let sizes = parts.map(|part| match &part.content {
-            Content::Text { text, .. } => text.json_len() + 32,
-            Content::Image { source: Source::Base64 { data, .. }, .. }
-            | Content::Audio { source: Source::Base64 { data, .. } }
-            | Content::Video { source: Source::Base64 { data, .. } }
-            | Content::Document { source: Source::Base64 { data, .. }, .. } => data.len() + 128,
-            _ => 256,
-        });
-        1024 + sizes.sum::<usize>()
     }
 
     /// Writes the conversation and its tools.

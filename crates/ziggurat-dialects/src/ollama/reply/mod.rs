@@ -90,7 +90,7 @@ fn decode_chat(mut fields: Fields<'_>, body: &Str, restore: &Restore) -> Result<
     let mut choice = Choice::new(0, parts, stop);
     choice.logprobs = logprobs;
     choice.extras = leftover(message, body);
-    reply.choices.push(choice);
+    reply.choices = vec![choice];
     reply.extras = leftover(fields, body);
     Ok(reply)
 }

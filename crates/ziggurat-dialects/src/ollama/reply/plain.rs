@@ -40,7 +40,7 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
     reply.usage = Some(usage).filter(|usage| usage.input.is_some() || usage.output.is_some());
     let word = word.map(std::str::from_utf8).transpose().ok()?;
     let stop = stop::decode(word, false);
-    reply.choices.push(Choice::new(0, vec![Part::text(text)], stop));
+    reply.choices = vec![Choice::new(0, vec![Part::text(text)], stop)];
     if !extras.is_empty() {
         extras.dialect = Some(OLLAMA);
     }

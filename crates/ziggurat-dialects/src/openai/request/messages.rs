@@ -18,9 +18,8 @@ pub(super) fn decode(node: &Node<'_>, chat: &mut Chat) -> Result<usize, Error> {
     let mut items = node.list()?;
     loop {
         if let Some((index, (role, text))) = items.next_spelled(|item| plain(item, node)) {
-            let mut message = Message::new(role, Vec::new());
-            message.parts.extend(Some(text).filter(|text| !text.is_empty()).map(Part::text));
-            add(message.at(index), chat);
+            let parts = if text.is_empty() { Vec::new() } else { vec![Part::text(text)] };
+            add(Message::new(role, parts).at(index), chat);
             count += 1;
             continue;
         }

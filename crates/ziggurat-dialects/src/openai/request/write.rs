@@ -10,6 +10,7 @@ use ziggurat_core::{
 use super::encode::{Context, extras};
 use super::parts::{part, text_part};
 use crate::json::{self, Array, Object};
+use crate::normalise::Conversation;
 use crate::openai::OPENAI;
 use crate::openai::stream::words;
 use crate::openai::wire;
@@ -24,15 +25,14 @@ type Shown<'a> = (String, &'a Part);
 /// Writes the system prompt, what must be added to it, and the conversation.
 pub(super) fn messages(
     out: &mut Vec<u8>,
-    system: &[Part],
-    conversation: &[Message],
+    talk: &Conversation<'_>,
     instruction: Option<String>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     let mut array = Array::begin(out);
     let role = if context.model.reasoning_model { "developer" } else { "system" };
     // A part with a name of its own was a message of its own.
-    let mut rest = system;
+    let mut rest = &talk.system[..];
     while !rest.is_empty() {
         let named = |part: &Part| part.extras.dialect == Some(OPENAI) && !part.extras.is_empty();
         let end = 1 + rest[1..].iter().position(named).unwrap_or(rest.len() - 1);
@@ -47,7 +47,7 @@ pub(super) fn messages(
         object.end();
     }
     let mut shown: Vec<Shown<'_>> = Vec::new();
-    for message in conversation {
+    for message in &*talk.messages {
         match message.role {
             Role::Tool | Role::User => user(&mut array, message, &mut shown, context)?,
             Role::Assistant => {

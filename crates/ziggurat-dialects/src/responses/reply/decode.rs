@@ -160,7 +160,7 @@ fn chat(root: &Node<'_>, restore: &Restore) -> Result<ChatReply, Error> {
     let stop = wire::decode_stop(status.as_deref(), reason.as_ref(), calls, refused);
     let mut choice = Choice::new(0, parts, stop);
     choice.logprobs = wire::logprobs(&logprobs);
-    reply.choices.push(choice);
+    reply.choices = vec![choice];
     Ok(reply)
 }
 

@@ -45,7 +45,7 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
     reply.usage = counts;
     reply.service_tier = tier.map(|at| text_at(&at, body).ok_or(())).transpose().ok()?;
     let stop = wire::decode_stop(None, None, false, false);
-    reply.choices.push(Choice::new(0, vec![Part::text(text_at(&text?, body)?)], stop));
+    reply.choices = vec![Choice::new(0, vec![Part::text(text_at(&text?, body)?)], stop)];
     Some(reply)
 }
 

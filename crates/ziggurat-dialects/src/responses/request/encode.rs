@@ -1,18 +1,17 @@
 //! Requests, written.
 
 use ziggurat_core::{
-    Capabilities, Changes, Chat, EncodedRequest, Error, ErrorKind, Extras, Losses, OutputFormat,
-    Part, Restore, Target, Typed,
+    Capabilities, Changes, Chat, EncodedRequest, Error, ErrorKind, Extras, Losses, Restore, Target,
+    Typed,
 };
 
 use super::{params, tools, write};
+use crate::Names;
 use crate::fields;
 use crate::json::Object;
-use crate::normalise::{Conversation, MidSystem, Profile, normalise};
-use crate::openai_api::{SHARED, is_family};
+use crate::openai_api::{SHARED, is_family, request};
 use crate::responses::RESPONSES;
 use crate::tools::{RESPONSES_NAMES, ToolNames};
-use crate::{Field, Names};
 
 /// What everything that writes a part of the request needs.
 pub(super) struct Context<'a> {
@@ -66,28 +65,16 @@ fn encode_chat(
         foreign: target.source.is_some_and(|source| !is_family(source)),
     };
 
-    let ordered;
-    let (system, messages) = if own && model.prefill && model.mid_system {
-        // Said in this dialect, so that the order is this dialect's already.
-        (&chat.system[..], &chat.messages[..])
-    } else {
-        let mut profile = Profile::free();
-        profile.prefill = model.prefill;
-        profile.mid_system = if model.mid_system { MidSystem::Keep } else { MidSystem::Wrap };
-        let mut talk = Conversation::of(chat);
-        normalise(&mut talk, &profile, names, context.losses)?;
-        ordered = talk;
-        (&ordered.system[..], &ordered.messages[..])
-    };
+    let talk = request::conversation(chat, own, model, names, context.losses)?;
 
-    let mut out = Vec::with_capacity(1024);
+    let mut out = Vec::with_capacity(talk.size_hint());
     let mut object = Object::begin(&mut out);
     object.text("model", target.model);
     // Tools first: calls in the history go by the names that these are given.
     let mut list = Vec::new();
     tools::write(&mut list, chat, &mut context)?;
-    let instruction = instruction(chat, &mut context);
-    write::conversation(&mut object, system, messages, instruction, &mut context)?;
+    let instruction = request::instruction(chat, own, model, names, context.losses);
+    write::conversation(&mut object, &talk, instruction, &mut context)?;
     let mut changes = Changes::default();
     params::write(&mut object, chat, &list, count, &mut changes, &mut context)?;
     object.end();
@@ -96,34 +83,6 @@ fn encode_chat(
     let mut request = EncodedRequest::new(out.into());
     request.restore = Restore::new(changes);
     Ok(request)
-}
-
-/// What must be said since the format of the answer cannot be asked for as it is.
-fn instruction(chat: &Chat, context: &mut Context<'_>) -> Option<String> {
-    let field = context.names.name(Field::Output);
-    match &chat.output {
-        OutputFormat::Schema(schema) if !context.model.structured_output => {
-            context.losses.emulate(field, "the model takes no schema: it is told to follow it");
-            Some(format!(
-                "Answer with JSON that follows this JSON Schema:\n{}",
-                schema.schema.get()
-            ))
-        }
-        // The provider refuses to answer in JSON if nobody speaks of it.
-        OutputFormat::Json if !context.own && !speaks_of_json(chat) => {
-            context.losses.emulate(field, "the model is told to answer in JSON");
-            Some("Answer in JSON.".to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn speaks_of_json(chat: &Chat) -> bool {
-    let says = |part: &Part| {
-        let text = part.as_text().unwrap_or_default().as_bytes();
-        text.windows(4).any(|word| word.eq_ignore_ascii_case(b"json"))
-    };
-    chat.system.iter().chain(chat.messages.iter().flat_map(|message| &message.parts)).any(says)
 }
 
 /// Writes extra members whose name begins with `prefix`, without it, but for those that begin with one of `nested`.

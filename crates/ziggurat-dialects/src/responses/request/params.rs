@@ -140,25 +140,28 @@ fn sampling(object: &mut Object<'_>, chat: &Chat, context: &mut Context<'_>) -> 
 
 /// What the answer is to hold beside what it says. Reasoning that is not kept must come in a form that can be sent back.
 fn include(object: &mut Object<'_>, chat: &Chat, context: &Context<'_>) {
-    let mut list = Vec::new();
-    let mut items = Array::begin(&mut list);
     let takes = !context.model.reasoning_model || context.losses.passes("logprobs");
-    if chat.logprobs.is_some() && takes {
-        json::string(items.item(), "message.output_text.logprobs");
-    }
+    let logprobs = chat.logprobs.is_some() && takes;
     let thinks = context.model.reasoning_model || asks_to_think(chat);
     let asked = chat.extras.get(ENCRYPTED).is_some();
-    if asked || (!context.own && thinks && context.model.reasoning && chat.store != Some(true)) {
+    let encrypted =
+        asked || (!context.own && thinks && context.model.reasoning && chat.store != Some(true));
+    let others = chat.extras.get("include").filter(|_| context.own);
+    let others = others.and_then(|others| others.read::<Vec<String>>().ok()).unwrap_or_default();
+    if !logprobs && !encrypted && others.is_empty() {
+        return;
+    }
+    let mut items = Array::begin(object.member("include"));
+    if logprobs {
+        json::string(items.item(), "message.output_text.logprobs");
+    }
+    if encrypted {
         json::string(items.item(), "reasoning.encrypted_content");
     }
-    let others = chat.extras.get("include").filter(|_| context.own);
-    for other in others.and_then(|others| others.read::<Vec<String>>().ok()).unwrap_or_default() {
+    for other in others {
         json::string(items.item(), &other);
     }
     items.end();
-    if list.len() > 2 {
-        object.member("include").extend_from_slice(&list);
-    }
 }
 
 /// Whether the model is asked to think, in whatever words.

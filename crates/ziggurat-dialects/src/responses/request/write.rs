@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use smallvec::SmallVec;
 use ziggurat_core::{
     Content, Error, Extras, Loss, LossAction, Message, Part, Role, Severity, Str, ToolCallKind,
 };
@@ -11,6 +12,7 @@ use super::encode::{Context, extras};
 use super::parts::{part, text_part};
 use crate::fields::Place;
 use crate::json::{self, Array, Object};
+use crate::normalise::Conversation;
 use crate::openai_api::FAILED;
 use crate::openai_api::parts::write_call_signature;
 use crate::origin::{self, Origin};
@@ -21,11 +23,11 @@ use crate::tools::{RESPONSES_IDS, made_id};
 /// Writes the system prompt, what must be added to it, and the conversation.
 pub(super) fn conversation(
     object: &mut Object<'_>,
-    system: &[Part],
-    conversation: &[Message],
+    talk: &Conversation<'_>,
     instruction: Option<String>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
+    let system = &talk.system;
     let marks = context.model.cache_marks;
     let plain = |part: &Part| {
         part.is_text()
@@ -34,12 +36,12 @@ pub(super) fn conversation(
     };
     let said = system.iter().all(plain);
     if said {
-        for part in system {
+        for part in &**system {
             lose_prompt(part, context)?;
         }
         let instruction = instruction.map(Str::from);
         let texts = system.iter().filter_map(Part::shared_text).chain(&instruction);
-        let texts: Vec<&Str> = texts.collect();
+        let texts: SmallVec<[&Str; 2]> = texts.collect();
         if !texts.is_empty() {
             object.text("instructions", &json::joined(&texts, "\n\n"));
         }
@@ -54,7 +56,7 @@ pub(super) fn conversation(
         spoken(&mut items, role, &parts, &place, &Extras::default(), context)?;
     }
     let mut custom = BTreeSet::new();
-    for message in conversation {
+    for message in &*talk.messages {
         match message.role {
             Role::Assistant => assistant(&mut items, message, &mut custom, context)?,
             Role::User | Role::Tool => user(&mut items, message, &custom, context)?,
@@ -78,6 +80,9 @@ fn lose_prompt(part: &Part, context: &mut Context<'_>) -> Result<(), Error> {
     if part.cache.is_some() {
         let reason = "prompts are cached without being marked here";
         context.losses.drop(Severity::Harmless, "cache_control", reason)?;
+    }
+    if part.extras.is_empty() {
+        return Ok(());
     }
     let mut nothing = Vec::new();
     let mut object = Object::begin(&mut nothing);
@@ -126,7 +131,7 @@ fn user(
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     name(message, context)?;
-    let mut said: Vec<Numbered<'_>> = Vec::new();
+    let mut said: SmallVec<[Numbered<'_>; 2]> = SmallVec::new();
     let mut results = false;
     for (index, part) in message.parts.iter().enumerate() {
         match &part.content {
