@@ -23,10 +23,10 @@ pub(crate) fn spellings<'a>(
     provider: &str,
     model: &'a str,
 ) -> impl Iterator<Item = &'a str> + use<'a> {
+    // How to call it: no part of the name.
     let routed = match provider {
-        // How to call it: no part of the name.
         "bedrock" => after(model, &["converse/", "invoke/", "converse_like/"]),
-        _ => model,
+        _ => after(model, &["responses/", "completions/"]),
     };
     let home = match (provider, routed.split_once('.')) {
         ("bedrock", Some((region, rest))) if REGIONS.contains(&region) => rest,

@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use ziggurat_dialects::{ANTHROPIC, OPENAI};
 
 use super::*;
+use crate::Catalogue;
 
 #[test]
 fn prefixes_are_unique_and_in_order() {
@@ -33,6 +34,30 @@ fn addresses_are_https_but_for_this_machine() {
         assert!(uri.query().is_none() && !address.ends_with('/'), "{address}");
         assert!(!address.contains(['{', '}']), "{address}");
     }
+}
+
+/// Or calls would be made that nobody is billed for.
+#[test]
+fn how_a_model_is_called_does_not_change_what_it_costs() {
+    let catalogue = Catalogue::builtin();
+    let mut found = 0;
+    for provider in providers() {
+        let prefix = provider.prefix();
+        for strip in provider.0.also.iter().map(|also| &also.strip).filter(|s| !s.is_empty()) {
+            for name in catalogue.names(prefix) {
+                let routed = format!("{strip}{name}");
+                assert_eq!(
+                    catalogue.find(prefix, &routed),
+                    catalogue.find(prefix, name),
+                    "{routed}"
+                );
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 100, "{found}");
+    assert!(crate::price("openai", "responses/gpt-4o").is_some());
+    assert!(crate::price("azure", "responses/gpt-4o-2024-08-06").is_some());
 }
 
 #[test]
