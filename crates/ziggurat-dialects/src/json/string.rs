@@ -97,10 +97,11 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
 /// The same, where a short word begins: most end within one step, so that whether there is another is no surprise.
 pub(crate) fn plain_word(bytes: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(step) = bytes[at..].first_chunk::<{ 2 * WORD }>() {
-        let step = u128::from_le_bytes(*step);
-        let [low, high] = [step, step >> 64].map(|half| u128::from(escaped_in(half as u64)));
-        let found = low | high << 64;
+    while let Some((low, rest)) = bytes[at..].split_first_chunk()
+        && let Some(high) = rest.first_chunk()
+    {
+        let [low, high] = [low, high].map(|word| u128::from(escaped_in(u64::from_le_bytes(*word))));
+        let found = low | high << (8 * WORD);
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
         }

@@ -86,8 +86,8 @@ pub(crate) fn decode(node: &Node<'_>, words: &Words) -> Option<Usage> {
     Some(usage)
 }
 
-/// Reads usage as it is nearly always spelled. `None`: it has to be read in full.
-pub(crate) fn spelled(object: &mut Spelled<'_>, words: &Words) -> Option<Option<Usage>> {
+/// Reads counts as they are nearly always spelled. `None`: they have to be read in full.
+pub(crate) fn spelled(object: &mut Spelled<'_>, words: &Words) -> Option<Counts> {
     let mut counts = Counts::default();
     object.members(|name, value| {
         if name == words.input.as_bytes() {
@@ -109,7 +109,7 @@ pub(crate) fn spelled(object: &mut Spelled<'_>, words: &Words) -> Option<Option<
         }
         Some(())
     })?;
-    Some(counts.usage())
+    Some(counts)
 }
 
 /// The counts of these names in an object of counts.
@@ -127,7 +127,7 @@ fn details<const N: usize>(object: &mut Spelled<'_>, names: [&str; N]) -> Option
 
 /// What is counted.
 #[derive(Default)]
-struct Counts {
+pub(crate) struct Counts {
     prompt: Option<u64>,
     completion: Option<u64>,
     total: Option<u64>,
@@ -142,7 +142,7 @@ struct Counts {
 
 impl Counts {
     /// The counts as all dialects have them; `None` if nothing is counted.
-    fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         let &Self { prompt, completion, total, read, write, reasoning, .. } = self;
         if prompt.is_none() && completion.is_none() {
             return None;

@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use tower::util::option_layer;
 use tower_layer::Layer;
 use ziggurat_core::{Capabilities, Credentials, Error, ErrorKind, Price, RawJson, Secret, Str};
-use ziggurat_dialects::{ANTHROPIC, CONVERSE, GEMINI, KeyHeader, MaxTokensName, RESPONSES};
+use ziggurat_dialects::{ANTHROPIC, CONVERSE, GEMINI, KeyHeader, MaxTokensName, OPENAI, RESPONSES};
 use ziggurat_http::transport::TransportOptions;
 use ziggurat_http::{Deployment, Fetcher, Transport};
 use ziggurat_layers::RateLimitLayer;
@@ -299,8 +299,9 @@ impl Maker {
         let mut place = provider
             .place(model, given, |name| self.setting(name))
             .map_err(|missing| missing.to_string())?;
-        if provider.prefix() == "openai" && entry.api_base.is_some() && !self.is_openais(model) {
-            // Somebody else's server, which mostly knows the older word alone.
+        let elsewhere = provider.prefix() == "openai" && entry.api_base.is_some();
+        if elsewhere && place.variant.dialect == OPENAI && !self.is_openais(&place.model) {
+            // Somebody else's server, which mostly knows the older word alone. The other dialects have but one.
             let quirks = Arc::make_mut(&mut place.variant.quirks);
             quirks.max_tokens_name.get_or_insert(MaxTokensName::MaxTokens);
         }

@@ -1,5 +1,3 @@
-use ziggurat_dialects::OPENAI;
-
 use ziggurat_core::{Meter, NanoDollars, ServiceTier};
 
 use super::*;

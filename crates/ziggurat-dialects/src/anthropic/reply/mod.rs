@@ -31,7 +31,7 @@ pub(super) fn decode(
     if operation == Operation::Chat
         && let Some(reply) = plain::decode(&text, restore)
     {
-        return Ok(Answer::Chat(Box::new(reply)));
+        return Ok(Answer::Chat(reply));
     }
     let mut fields = object_of(&text)?;
     if let Some(error) = reported(&fields, &text, body) {

@@ -9,7 +9,7 @@ use crate::anthropic::usage::Counts;
 use crate::spelled::{Spelled, text_at};
 
 /// Reads such an answer. `None`: it is another, and has to be read in full.
-pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
+pub(super) fn decode(body: &Str, restore: &Restore) -> Option<Box<ChatReply>> {
     let (mut id, mut model, mut text, mut reason, mut sequence) = (None, None, None, None, None);
     let (mut kind, mut usage) = (None, None);
     let mut answer = Spelled::new(body.as_bytes());
@@ -36,7 +36,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
     let read =
         |place: Option<Range<usize>>| place.map_or(Some(Str::new()), |at| text_at(&at, body));
     let sequence = sequence.map(|at| text_at(&at, body).ok_or(())).transpose().ok()?;
-    let mut reply = ChatReply::new(read(id)?, read(model)?);
+    let mut reply = Box::new(ChatReply::new(read(id)?, read(model)?));
     let reason = std::str::from_utf8(reason.unwrap_or_default()).ok()?;
     let stop = stop::decode(reason, sequence, None, false);
     let mut part = Part::text(text_at(&text?, body)?);

@@ -30,7 +30,7 @@ pub(super) fn decode(
     if operation == Operation::Chat
         && let Some(reply) = plain::decode(&text, restore)
     {
-        return Ok(Answer::Chat(Box::new(reply)));
+        return Ok(Answer::Chat(reply));
     }
     let fields = object_of(&text)?;
     if let Some(error) = error::reported(&fields, &text) {

@@ -7,7 +7,7 @@ use crate::cohere::{COHERE, stop, usage};
 use crate::spelled::{Spelled, text_at, value_at};
 
 /// Reads such an answer. `None`: it is another, and has to be read in full.
-pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
+pub(super) fn decode(body: &Str, restore: &Restore) -> Option<Box<ChatReply>> {
     let (mut id, mut text, mut word, mut counts) = (None, None, None, None);
     let mut answer = Spelled::new(body.as_bytes());
     answer.members(|name, value| {
@@ -27,7 +27,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
     let word = word.map(std::str::from_utf8).transpose().ok()?;
     let mut part = Part::text(text);
     restored(&mut part, restore);
-    let mut reply = ChatReply::new(id, "");
+    let mut reply = Box::new(ChatReply::new(id, ""));
     reply.choices = vec![Choice::new(0, vec![part], stop::decode(word, false))];
     reply.extras.dialect = Some(COHERE);
     if let Some((counts, billed)) = counts {

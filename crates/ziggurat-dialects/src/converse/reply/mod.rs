@@ -29,7 +29,7 @@ pub(super) fn decode(
     if operation == Operation::Chat
         && let Some(reply) = plain::decode(&text, restore)
     {
-        return Ok(Answer::Chat(Box::new(reply)));
+        return Ok(Answer::Chat(reply));
     }
     let mut fields = object_of(&text)?;
     match operation {

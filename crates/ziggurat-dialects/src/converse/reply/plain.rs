@@ -9,7 +9,7 @@ use crate::converse::{CONVERSE, stop, usage};
 use crate::spelled::{Spelled, text_at, value_at};
 
 /// Reads such an answer. `None`: it is another, and has to be read in full.
-pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
+pub(super) fn decode(body: &Str, restore: &Restore) -> Option<Box<ChatReply>> {
     let (mut text, mut word, mut counts, mut tier, mut metrics) = (None, None, None, None, None);
     let mut answer = Spelled::new(body.as_bytes());
     answer.members(|name, value| {
@@ -41,7 +41,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
     let mut part = Part::text(read(text?)?);
     undo(&mut part, restore);
     let word = word.map_or(Some(Str::new()), read)?;
-    let mut reply = ChatReply::new("", "");
+    let mut reply = Box::new(ChatReply::new("", ""));
     reply.choices = vec![Choice::new(0, vec![part], stop::decode(&word, None, false))];
     reply.usage = counts;
     if let Some(tier) = tier {

@@ -25,7 +25,7 @@ pub(in crate::gemini) fn decode(
     if operation == Operation::Chat
         && let Some(reply) = plain::decode(&text, restore)
     {
-        return Ok(Answer::Chat(Box::new(reply)));
+        return Ok(Answer::Chat(reply));
     }
     let mut fields = object_of(&text)?;
     if fields.get("error").is_some() {

@@ -12,7 +12,7 @@ use crate::json::{self, Object};
 use crate::spelled::{Spelled, text_at};
 
 /// Reads such an answer. `None`: it is another, and has to be read in full.
-pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
+pub(super) fn decode(body: &Str, restore: &Restore) -> Option<Box<ChatReply>> {
     let (mut candidate, mut counts) = (None, None);
     let (mut id, mut model, mut created) = (None, None, None);
     let mut rest: Rest<'_> = SmallVec::new();
@@ -35,7 +35,7 @@ pub(super) fn decode(body: &Str, restore: &Restore) -> Option<ChatReply> {
     answer.end()?;
     let read =
         |place: Option<Range<usize>>| place.map_or(Some(Str::new()), |at| text_at(&at, body));
-    let mut reply = ChatReply::new(read(id)?, read(model)?);
+    let mut reply = Box::new(ChatReply::new(read(id)?, read(model)?));
     reply.choices = vec![candidate?.choice(body, &reply.id, restore)?];
     reply.created = created.and_then(|time| unix_seconds(std::str::from_utf8(time).ok()?));
     reply.usage = counts;

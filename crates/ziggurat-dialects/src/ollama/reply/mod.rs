@@ -29,7 +29,7 @@ pub(super) fn decode(
     if operation == Operation::Chat
         && let Some(reply) = plain::decode(&text)
     {
-        return Ok(Answer::Chat(Box::new(reply)));
+        return Ok(Answer::Chat(reply));
     }
     let fields = object_of(&text)?;
     if let Some(failed) = fields.get("error") {

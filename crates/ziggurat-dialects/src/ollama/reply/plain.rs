@@ -7,7 +7,7 @@ use crate::ollama::{OLLAMA, stop};
 use crate::spelled::{Spelled, text_at, value_at};
 
 /// Reads such an answer. `None`: it is another, and has to be read in full.
-pub(super) fn decode(body: &Str) -> Option<ChatReply> {
+pub(super) fn decode(body: &Str) -> Option<Box<ChatReply>> {
     let (mut model, mut created, mut word, mut text) = (None, None, None, None);
     let mut usage = Usage::default();
     let mut extras = Extras::default();
@@ -35,7 +35,7 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
     answer.end()?;
     let text = text_at(&text?, body).filter(|text| !text.is_empty())?;
     let model = model.map_or(Some(Str::new()), |at| text_at(&at, body))?;
-    let mut reply = ChatReply::new("", model);
+    let mut reply = Box::new(ChatReply::new("", model));
     reply.created = created.and_then(|time| unix_seconds(std::str::from_utf8(time).ok()?));
     reply.usage = Some(usage).filter(|usage| usage.input.is_some() || usage.output.is_some());
     let word = word.map(std::str::from_utf8).transpose().ok()?;

@@ -64,7 +64,7 @@ pub(in crate::responses) fn decode(
         && let Some(mut reply) = plain::decode(&text)
     {
         reply.choices.iter_mut().for_each(|choice| stops::cut(restore.stops(), choice));
-        return Ok(Answer::Chat(Box::new(reply)));
+        return Ok(Answer::Chat(reply));
     }
     let root = Node::root("answer", &text);
     if !root.is_object() {

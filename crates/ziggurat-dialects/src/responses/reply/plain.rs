@@ -5,12 +5,12 @@ use std::ops::Range;
 use ziggurat_core::{ChatReply, Choice, Part, Str};
 
 use super::decode::is_repeated;
-use crate::openai_api::usage;
+use crate::openai_api::usage::{self, Counts};
 use crate::responses::wire;
 use crate::spelled::{Spelled, text_at};
 
 /// Reads such an answer. `None`: it is another, and has to be read in full.
-pub(super) fn decode(body: &Str) -> Option<ChatReply> {
+pub(super) fn decode(body: &Str) -> Option<Box<ChatReply>> {
     let (mut id, mut model, mut tier, mut text) = (None, None, None, None);
     let (mut status, mut created, mut counts) = (None, None, None);
     let mut answer = Spelled::new(body.as_bytes());
@@ -20,7 +20,7 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
             b"model" => model = Some(value.string()?),
             b"created_at" => created = Some(value.whole()?),
             b"status" => status = Some(value.word()?),
-            b"usage" => counts = usage::spelled(value, &usage::RESPONSES)?,
+            b"usage" => counts = Some(usage::spelled(value, &usage::RESPONSES)?),
             b"output" => {
                 value.pass("[")?;
                 text = Some(message(value)?);
@@ -40,9 +40,9 @@ pub(super) fn decode(body: &Str) -> Option<ChatReply> {
     }
     let read =
         |place: Option<Range<usize>>| place.map_or(Some(Str::new()), |at| text_at(&at, body));
-    let mut reply = ChatReply::new(read(id)?, read(model)?);
+    let mut reply = Box::new(ChatReply::new(read(id)?, read(model)?));
     reply.created = created;
-    reply.usage = counts;
+    reply.usage = counts.as_ref().and_then(Counts::usage);
     reply.service_tier = tier.map(|at| text_at(&at, body).ok_or(())).transpose().ok()?;
     let stop = wire::decode_stop(None, None, false, false);
     reply.choices = vec![Choice::new(0, vec![Part::text(text_at(&text?, body)?)], stop)];
