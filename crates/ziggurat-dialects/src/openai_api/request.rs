@@ -14,6 +14,7 @@ pub(crate) fn conversation<'a>(
     losses: &mut Losses,
 ) -> Result<Conversation<'a>, Error> {
     if own && model.prefill && model.mid_system {
+        // The order is this dialect's already.
         return Ok(Conversation::as_said(chat));
     }
     let mut profile = Profile::free();

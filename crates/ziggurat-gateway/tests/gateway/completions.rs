@@ -21,7 +21,8 @@ async fn a_model_of_its_own_is_asked_as_the_caller_asks() {
         // Several prompts, and tokens, are its own affair.
         for prompt in [json!("Once"), json!(["a", "b"]), json!([1, 2])] {
             provider.script(Script::json(&answer));
-            let asked = json!({"model": "old", "prompt": prompt, "suffix": "end", "echo": true});
+            let asked = json!({"model": "old", "prompt": prompt, "suffix": "end", "echo": true,
+                "max_completion_tokens": 7});
             let got = Ask::json("/v1/completions", &asked).send(gateway.address).await;
             assert_eq!((got.status, got.json()), (200, answer.clone()), "{}", got.text());
             let sent = provider.last_request();

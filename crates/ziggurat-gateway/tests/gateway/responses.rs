@@ -40,6 +40,8 @@ async fn a_model_may_be_spoken_with_in_responses() {
         assert_eq!(got.status, 200, "{}", got.text());
         assert_eq!(got.json()["choices"][0]["message"]["content"], "Hello!");
         assert_eq!(got.json()["usage"]["total_tokens"], 7);
+        // How it is called does not change what it costs.
+        assert!(got.header("x-ziggurat-cost").is_some(), "{model}");
         let sent = provider.last_request();
         assert_eq!((sent.path.as_str(), sent.header(key.0)), (path, Some(key.1)));
         let body = sent.json();
@@ -50,12 +52,13 @@ async fn a_model_may_be_spoken_with_in_responses() {
         let got = Ask::json("/v1/messages", &messages).send(gateway.address).await;
         assert_eq!(got.json()["content"][0]["text"], "Hello!", "{}", got.text());
 
-        // In the same dialect it passes as it came.
+        // In the same dialect it passes as it came, words of other dialects included.
         provider.script(Script::json(&answer));
-        let asked = json!({"model": "gpt", "input": "hi", "brand_new": [1]});
+        let asked =
+            json!({"model": "gpt", "input": "hi", "brand_new": [1], "max_completion_tokens": 9});
         let got = Ask::json("/v1/responses", &asked).send(gateway.address).await;
         assert_eq!(got.json(), answer, "{}", got.text());
-        let passed = json!({"model": "gpt-5.2", "input": "hi", "brand_new": [1]});
+        let passed = json!({"model": "gpt-5.2", "input": "hi", "brand_new": [1], "max_completion_tokens": 9});
         assert_eq!(provider.last_request().json(), passed);
     }
 }
